@@ -1,0 +1,504 @@
+//! The lifecycle of a case: the unit of work in the queue.
+//!
+//! ```text
+//!                Claim                SignPreliminary              Claim
+//!  Submitted ─► Ready ──► InProgress ───────────────► Preliminary ──► Verifying
+//!      Enqueue   ▲ │         │  │  (DOUBLE)                ▲             │ │
+//!                └─┴─────────┘  │                          └─────────────┘ │
+//!          Release, Expire      │ SignFinal (SINGLE_SENIOR)  Release,      │ SignFinal
+//!                               ▼                            Expire        │
+//!                             Final ◄──────────────────────────────────────┘
+//!                               │ Delivered
+//!                               ▼                Acknowledged
+//!                           Delivered ──────────────────────────► Closed
+//!                               ▲ Addend: back to Final, from Delivered and Closed too
+//! ```
+//!
+//! A claim is a lease: a secret token (only its hash is kept) and a fence, a number that only
+//! grows. Every write of its holder carries both.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::event::Kind;
+use crate::id::{AgreementId, CaseId, OrderId, OrganizationId, PersonId, StudyId};
+use crate::people::{Priority, SigningPolicy};
+use crate::time::{Span, Timestamp};
+
+/// A case with everything its rules need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// Its identifier.
+    pub id: CaseId,
+    /// The agreement it was opened under.
+    pub agreement: AgreementId,
+    /// Who asks.
+    pub clinic: OrganizationId,
+    /// Who reads.
+    pub centre: OrganizationId,
+    /// The study it is about.
+    pub study: StudyId,
+    /// What the clinic asked, once known.
+    pub order: Option<OrderId>,
+    /// The study's modality.
+    pub modality: String,
+    /// How soon.
+    pub priority: Priority,
+    /// How many people sign.
+    pub policy: SigningPolicy,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When the report is due.
+    pub deadline: Timestamp,
+    /// Virtual finish tag of the queue's fairness.
+    pub fair: i64,
+    /// Grows with every claim and never goes down.
+    pub fence: i64,
+    /// Images came after it was opened, and nobody has dealt with them yet.
+    pub late_images: bool,
+    /// Compare-and-set version of the row.
+    pub version: i64,
+    /// Where it stands.
+    pub stage: Stage,
+}
+
+/// A reader's hold on a case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Who holds it.
+    pub holder: PersonId,
+    /// SHA-256 (hex) of the secret token.
+    pub token_hash: String,
+    /// The case's fence when it was taken.
+    pub fence: i64,
+    /// When it was taken.
+    pub acquired: Timestamp,
+    /// When it runs out unless renewed.
+    pub expires: Timestamp,
+}
+
+/// Where a case stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Stage {
+    /// Opened; not yet in the queue.
+    Submitted,
+    /// In the queue.
+    Ready,
+    /// A reader has it.
+    InProgress {
+        /// The reader's hold.
+        claim: Claim,
+    },
+    /// A preliminary report is signed; waits for a verifier.
+    Preliminary {
+        /// Who signed it.
+        by: PersonId,
+    },
+    /// A verifier has it.
+    Verifying {
+        /// Who signed the preliminary report.
+        by: PersonId,
+        /// The verifier's hold.
+        claim: Claim,
+    },
+    /// A final report is signed; deliveries are under way.
+    Final,
+    /// Every destination has it; the clinic has not acknowledged.
+    Delivered,
+    /// Acknowledged by a person at the clinic.
+    Closed,
+}
+
+/// How long a claim lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// From the claim or its last heartbeat.
+    pub length: Span,
+    /// From the claim, whatever the heartbeats.
+    pub cap: Span,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self { length: Span::from_minutes(20), cap: Span::from_hours(4) }
+    }
+}
+
+/// What a holder shows with every write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Who writes.
+    pub by: PersonId,
+    /// SHA-256 (hex) of the token that they show.
+    pub token_hash: String,
+    /// The fence that they were given.
+    pub fence: i64,
+}
+
+/// What can be asked of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Put it into the queue.
+    Enqueue,
+    /// Take it.
+    Claim {
+        /// Who.
+        by: PersonId,
+        /// Hash of the new secret token.
+        token_hash: String,
+        /// How long.
+        lease: Lease,
+    },
+    /// Take it from whoever holds it.
+    TakeOver {
+        /// Who.
+        by: PersonId,
+        /// Hash of the new secret token.
+        token_hash: String,
+        /// How long.
+        lease: Lease,
+    },
+    /// Keep it a while longer.
+    Heartbeat {
+        /// Proof.
+        hold: Hold,
+        /// How long.
+        lease: Lease,
+    },
+    /// Save a draft under it.
+    SaveDraft {
+        /// Proof.
+        hold: Hold,
+    },
+    /// Give it back.
+    Release {
+        /// Proof.
+        hold: Hold,
+    },
+    /// The lease has run out.
+    Expire,
+    /// Sign a preliminary report.
+    SignPreliminary {
+        /// Proof.
+        hold: Hold,
+    },
+    /// Sign the final report.
+    SignFinal {
+        /// Proof.
+        hold: Hold,
+    },
+    /// Every machine destination has the report.
+    Delivered,
+    /// A person at the clinic has acknowledged it.
+    Acknowledged,
+    /// An addendum was signed.
+    Addend,
+    /// An image came after the study had been called complete.
+    LateImage,
+}
+
+impl Command {
+    /// The stable name of the command.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Enqueue => "enqueue",
+            Self::Claim { .. } => "claim",
+            Self::TakeOver { .. } => "take_over",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::SaveDraft { .. } => "save_draft",
+            Self::Release { .. } => "release",
+            Self::Expire => "expire",
+            Self::SignPreliminary { .. } => "sign_preliminary",
+            Self::SignFinal { .. } => "sign_final",
+            Self::Delivered => "delivered",
+            Self::Acknowledged => "acknowledged",
+            Self::Addend => "addend",
+            Self::LateImage => "late_image",
+        }
+    }
+}
+
+impl Stage {
+    /// Names of all stages, in the order of the lifecycle.
+    pub const NAMES: &'static [&'static str] = &[
+        "submitted",
+        "ready",
+        "in_progress",
+        "preliminary",
+        "verifying",
+        "final",
+        "delivered",
+        "closed",
+    ];
+
+    /// The stable name of the stage.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Ready => "ready",
+            Self::InProgress { .. } => "in_progress",
+            Self::Preliminary { .. } => "preliminary",
+            Self::Verifying { .. } => "verifying",
+            Self::Final => "final",
+            Self::Delivered => "delivered",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The live claim, if somebody holds the case.
+    pub const fn claim(&self) -> Option<&Claim> {
+        match self {
+            Self::InProgress { claim } | Self::Verifying { claim, .. } => Some(claim),
+            Self::Submitted
+            | Self::Ready
+            | Self::Preliminary { .. }
+            | Self::Final
+            | Self::Delivered
+            | Self::Closed => None,
+        }
+    }
+
+    /// Who signed the preliminary report that waits or is being verified.
+    pub const fn preliminary_by(&self) -> Option<&PersonId> {
+        match self {
+            Self::Preliminary { by } | Self::Verifying { by, .. } => Some(by),
+            Self::Submitted
+            | Self::Ready
+            | Self::InProgress { .. }
+            | Self::Final
+            | Self::Delivered
+            | Self::Closed => None,
+        }
+    }
+
+    /// Whether work on the case is still open: such a case outlives its agreement.
+    pub const fn is_open(&self) -> bool {
+        !matches!(self, Self::Closed)
+    }
+
+    /// Whether the case waits in the queue, for a reader or for a verifier.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Ready | Self::Preliminary { .. })
+    }
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The stage does not allow the command.
+    #[error("a case that is {stage} does not allow {command}")]
+    WrongStage {
+        /// Where it stands.
+        stage: &'static str,
+        /// What was asked.
+        command: &'static str,
+    },
+    /// Somebody has it.
+    #[error("the case is already claimed")]
+    AlreadyClaimed {
+        /// Who.
+        holder: PersonId,
+        /// Since when.
+        since: Timestamp,
+        /// Until when, unless renewed.
+        expires: Timestamp,
+    },
+    /// The hold that was shown is not the live one.
+    #[error("your claim on this case has ended; your text is kept")]
+    ClaimLost {
+        /// Who has it now.
+        holder: Option<PersonId>,
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// The lease is still running.
+    #[error("the claim has not run out yet")]
+    NotExpired,
+    /// The preliminary report is this person's own.
+    #[error("the preliminary report is yours: another person must verify it")]
+    AuthorCannotVerify,
+    /// The agreement's signing policy wants it another way.
+    #[error("the signing policy {policy} does not allow this step", policy = policy.as_str())]
+    Policy {
+        /// Which policy.
+        policy: SigningPolicy,
+    },
+}
+
+/// What a command has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The case as it is now; its `version` is still the one that was read.
+    pub case: Case,
+    /// What happened.
+    pub events: Vec<Kind>,
+}
+
+/// Applies a command to a case at `now`.
+pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, Refusal> {
+    let name = command.name();
+    let (stage, event) = match (case.stage.clone(), command) {
+        (Stage::Submitted, Command::Enqueue) => (Stage::Ready, Kind::CaseQueued),
+        (
+            from @ (Stage::Ready
+            | Stage::Preliminary { .. }
+            | Stage::InProgress { .. }
+            | Stage::Verifying { .. }),
+            Command::Claim { by, token_hash, lease },
+        ) => {
+            refuse_live_claim(&from, now)?;
+            (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseClaimed)
+        }
+        (
+            from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
+            Command::TakeOver { by, token_hash, lease },
+        ) => (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseTakenOver),
+        (
+            from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
+            Command::Heartbeat { hold, lease },
+        ) => {
+            check_hold(&from, &hold, now)?;
+            (renew(from, lease, now), Kind::ClaimRenewed)
+        }
+        (
+            from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
+            Command::SaveDraft { hold },
+        ) => {
+            check_hold(&from, &hold, now)?;
+            (from, Kind::DraftSaved)
+        }
+        (
+            from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
+            Command::Release { hold },
+        ) => {
+            check_hold(&from, &hold, now)?;
+            (put_back(from), Kind::CaseReleased)
+        }
+        (from @ (Stage::InProgress { .. } | Stage::Verifying { .. }), Command::Expire) => {
+            if from.claim().is_some_and(|claim| now < claim.expires) {
+                return Err(Refusal::NotExpired);
+            }
+            (put_back(from), Kind::ClaimExpired)
+        }
+        (from @ Stage::InProgress { .. }, Command::SignPreliminary { hold }) => {
+            check_hold(&from, &hold, now)?;
+            if case.policy != SigningPolicy::Double {
+                return Err(Refusal::Policy { policy: case.policy });
+            }
+            (Stage::Preliminary { by: hold.by }, Kind::PreliminarySigned)
+        }
+        (from @ Stage::InProgress { .. }, Command::SignFinal { hold }) => {
+            check_hold(&from, &hold, now)?;
+            if case.policy != SigningPolicy::SingleSenior {
+                return Err(Refusal::Policy { policy: case.policy });
+            }
+            (Stage::Final, Kind::FinalSigned)
+        }
+        (from @ Stage::Verifying { .. }, Command::SignFinal { hold }) => {
+            check_hold(&from, &hold, now)?;
+            (Stage::Final, Kind::FinalSigned)
+        }
+        (Stage::Final, Command::Delivered) => (Stage::Delivered, Kind::CaseDelivered),
+        (Stage::Delivered, Command::Acknowledged) => (Stage::Closed, Kind::CaseClosed),
+        (Stage::Final | Stage::Delivered | Stage::Closed, Command::Addend) => {
+            case.late_images = false;
+            (Stage::Final, Kind::AddendumSigned)
+        }
+        (stage, Command::LateImage) => {
+            case.late_images = true;
+            (stage, Kind::LateImage)
+        }
+        // Whoever shows a hold and finds the case elsewhere has lost it: say so, not "wrong stage".
+        (
+            stage,
+            Command::Heartbeat { .. }
+            | Command::SaveDraft { .. }
+            | Command::Release { .. }
+            | Command::SignPreliminary { .. }
+            | Command::SignFinal { .. },
+        ) if case.fence > 0 => {
+            let claim = stage.claim();
+            return Err(Refusal::ClaimLost {
+                holder: claim.map(|c| c.holder.clone()),
+                since: claim.map(|c| c.acquired),
+            });
+        }
+        (stage, _) => return Err(Refusal::WrongStage { stage: stage.name(), command: name }),
+    };
+    case.stage = stage;
+    Ok(Step { case, events: vec![event] })
+}
+
+fn refuse_live_claim(stage: &Stage, now: Timestamp) -> Result<(), Refusal> {
+    match stage.claim() {
+        Some(claim) if now < claim.expires => Err(Refusal::AlreadyClaimed {
+            holder: claim.holder.clone(),
+            since: claim.acquired,
+            expires: claim.expires,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn take(
+    fence: &mut i64,
+    from: Stage,
+    by: PersonId,
+    token_hash: String,
+    lease: Lease,
+    now: Timestamp,
+) -> Result<Stage, Refusal> {
+    let author = from.preliminary_by().cloned();
+    if author.as_ref() == Some(&by) {
+        return Err(Refusal::AuthorCannotVerify);
+    }
+    *fence += 1;
+    let claim =
+        Claim { holder: by, token_hash, fence: *fence, acquired: now, expires: now + lease.length };
+    Ok(match author {
+        Some(by) => Stage::Verifying { by, claim },
+        None => Stage::InProgress { claim },
+    })
+}
+
+fn check_hold(stage: &Stage, hold: &Hold, now: Timestamp) -> Result<(), Refusal> {
+    let lost = |claim: Option<&Claim>| Refusal::ClaimLost {
+        holder: claim.map(|c| c.holder.clone()),
+        since: claim.map(|c| c.acquired),
+    };
+    match stage.claim() {
+        Some(claim)
+            if claim.holder == hold.by
+                && claim.fence == hold.fence
+                && claim.token_hash == hold.token_hash =>
+        {
+            if now < claim.expires {
+                Ok(())
+            } else {
+                Err(lost(None))
+            }
+        }
+        other => Err(lost(other)),
+    }
+}
+
+fn renew(stage: Stage, lease: Lease, now: Timestamp) -> Stage {
+    let longer = |mut claim: Claim| {
+        claim.expires = (now + lease.length).min(claim.acquired + lease.cap).max(claim.expires);
+        claim
+    };
+    match stage {
+        Stage::InProgress { claim } => Stage::InProgress { claim: longer(claim) },
+        Stage::Verifying { by, claim } => Stage::Verifying { by, claim: longer(claim) },
+        other => other,
+    }
+}
+
+fn put_back(stage: Stage) -> Stage {
+    match stage {
+        Stage::InProgress { .. } => Stage::Ready,
+        Stage::Verifying { by, .. } => Stage::Preliminary { by },
+        other => other,
+    }
+}

@@ -1,0 +1,155 @@
+//! Reports: append-only versions, canonical bytes, what a signature covers.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::id::{CaseId, OrganizationId, PersonId, Phi, ReportId, Uid};
+use crate::time::Timestamp;
+
+/// Longest text of one section, in characters.
+pub const SECTION_LIMIT: usize = 20_000;
+/// Format tag of the canonical bytes; a change of layout is a new tag.
+pub const CANONICAL_FORMAT: &str = "medrelay-report/1";
+
+/// What a reader writes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Text {
+    /// 检查所见.
+    pub findings: Phi<String>,
+    /// 诊断意见.
+    pub impression: Phi<String>,
+    /// 建议.
+    pub recommendation: Phi<String>,
+}
+
+/// Which kind of version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionKind {
+    /// 初步报告: signed by a reporter, not yet verified.
+    Preliminary,
+    /// 正式报告.
+    Final,
+    /// 补充报告: says more after the final report.
+    Addendum,
+}
+
+crate::people::stable_text!(VersionKind {
+    Preliminary => "preliminary",
+    Final => "final",
+    Addendum => "addendum",
+});
+
+/// Why a text cannot be signed or saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TextFault {
+    /// Findings are empty.
+    #[error("findings are required")]
+    FindingsMissing,
+    /// The impression is empty.
+    #[error("an impression is required")]
+    ImpressionMissing,
+    /// An addendum does not say why it was made.
+    #[error("an addendum needs a reason")]
+    ReasonMissing,
+    /// A section is longer than [`SECTION_LIMIT`].
+    #[error("a section is longer than 20000 characters")]
+    TooLong,
+    /// A section contains control characters that no page can show.
+    #[error("a section contains control characters")]
+    Control,
+}
+
+/// Checks a text that is to be saved as a draft.
+pub fn check_draft(text: &Text) -> Result<(), TextFault> {
+    for section in [&text.findings, &text.impression, &text.recommendation] {
+        let section = section.reveal();
+        if section.chars().count() > SECTION_LIMIT {
+            return Err(TextFault::TooLong);
+        }
+        if section.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(TextFault::Control);
+        }
+    }
+    Ok(())
+}
+
+/// Checks a text that is to be signed as a version of `kind`.
+pub fn check_signable(
+    text: &Text,
+    kind: VersionKind,
+    reason: Option<&str>,
+) -> Result<(), TextFault> {
+    check_draft(text)?;
+    if text.findings.reveal().trim().is_empty() {
+        return Err(TextFault::FindingsMissing);
+    }
+    if text.impression.reveal().trim().is_empty() {
+        return Err(TextFault::ImpressionMissing);
+    }
+    if kind == VersionKind::Addendum && reason.is_none_or(|r| r.trim().is_empty()) {
+        return Err(TextFault::ReasonMissing);
+    }
+    Ok(())
+}
+
+/// Somebody who signed, as printed on the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// Who.
+    pub person: PersonId,
+    /// Their name at the time.
+    pub name: String,
+    /// For which organization.
+    pub organization: OrganizationId,
+}
+
+/// Everything that a signature covers. The order of the fields is part of the format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// [`CANONICAL_FORMAT`].
+    pub format: String,
+    /// The version's identifier.
+    pub report: ReportId,
+    /// The case.
+    pub case: CaseId,
+    /// 1, 2, 3, … within the case.
+    pub number: i64,
+    /// Which kind.
+    pub kind: VersionKind,
+    /// Study Instance UID.
+    pub study: Uid,
+    /// Accession Number.
+    pub accession: Option<String>,
+    /// Patient ID as the images say.
+    pub patient_id: Phi<String>,
+    /// Patient's Name as the images say.
+    pub patient_name: Phi<String>,
+    /// What was written.
+    pub text: Text,
+    /// Why an addendum was made.
+    pub reason: Option<Phi<String>>,
+    /// Who wrote it.
+    pub reporter: Signer,
+    /// Who verified it; the reporter too, if one person signs alone.
+    pub verifier: Option<Signer>,
+    /// When it was signed.
+    pub signed_at: Timestamp,
+    /// SHA-256 (hex) of the previous signed version.
+    pub predecessor: Option<String>,
+}
+
+impl Signed {
+    /// The canonical bytes: compact JSON, fields in declaration order, UTF-8, no escapes beyond
+    /// those that JSON demands. Equal content gives equal bytes.
+    pub fn canonical_bytes(&self) -> Vec<u8> {
+        // Strings, integers and enums only: nothing here can fail to serialize.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// SHA-256 of bytes as lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
