@@ -115,7 +115,7 @@ pub enum Stage {
 pub struct Lease {
     /// From the claim or its last heartbeat.
     pub length: Span,
-    /// From the claim, whatever the heartbeats.
+    /// From the claim, whatever the heartbeats. Nothing is longer than this.
     pub cap: Span,
 }
 
@@ -141,7 +141,8 @@ pub struct Hold {
 pub enum Command {
     /// Put it into the queue.
     Enqueue,
-    /// Take it.
+    /// Take it: out of the queue, or from a lease that has run out. A live claim stands even
+    /// against its own holder, who may have a second window open: that is a [`Self::TakeOver`].
     Claim {
         /// Who.
         by: PersonId,
@@ -150,7 +151,7 @@ pub enum Command {
         /// How long.
         lease: Lease,
     },
-    /// Take it from whoever holds it.
+    /// Take it from whoever holds it, be it oneself in another window; the old hold is lost.
     TakeOver {
         /// Who.
         by: PersonId,
@@ -190,7 +191,8 @@ pub enum Command {
     },
     /// Every machine destination has the report.
     Delivered,
-    /// A person at the clinic has acknowledged it.
+    /// A person at the clinic has acknowledged it. When that comes before the last machine has
+    /// the report, the caller applies [`Self::Delivered`] first, then this: both must be so.
     Acknowledged,
     /// An addendum was signed.
     Addend,
@@ -331,13 +333,17 @@ pub enum Refusal {
 pub struct Step {
     /// The case as it is now; its `version` is still the one that was read.
     pub case: Case,
-    /// What happened.
+    /// What happened, in this order: one event, or two when a claim ends a lease that ran out.
     pub events: Vec<Kind>,
 }
 
 /// Applies a command to a case at `now`.
+///
+/// Whether the actor may ask this at all is [`crate::access::may`]'s to say, and whether a reader
+/// is fit for the case is [`crate::queue::eligible`]'s; here only the case itself is looked at.
 pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, Refusal> {
     let name = command.name();
+    let mut events = Vec::with_capacity(2);
     let (stage, event) = match (case.stage.clone(), command) {
         (Stage::Submitted, Command::Enqueue) => (Stage::Ready, Kind::CaseQueued),
         (
@@ -348,56 +354,21 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
             Command::Claim { by, token_hash, lease },
         ) => {
             refuse_live_claim(&from, now)?;
+            // A lease that ran out and was not swept yet ends here: its holder is told all the same.
+            if from.claim().is_some() {
+                events.push(Kind::ClaimExpired);
+            }
             (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseClaimed)
         }
         (
             from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
             Command::TakeOver { by, token_hash, lease },
         ) => (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseTakenOver),
-        (
-            from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
-            Command::Heartbeat { hold, lease },
-        ) => {
-            check_hold(&from, &hold, now)?;
-            (renew(from, lease, now), Kind::ClaimRenewed)
-        }
-        (
-            from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
-            Command::SaveDraft { hold },
-        ) => {
-            check_hold(&from, &hold, now)?;
-            (from, Kind::DraftSaved)
-        }
-        (
-            from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
-            Command::Release { hold },
-        ) => {
-            check_hold(&from, &hold, now)?;
-            (put_back(from), Kind::CaseReleased)
-        }
         (from @ (Stage::InProgress { .. } | Stage::Verifying { .. }), Command::Expire) => {
             if from.claim().is_some_and(|claim| now < claim.expires) {
                 return Err(Refusal::NotExpired);
             }
             (put_back(from), Kind::ClaimExpired)
-        }
-        (from @ Stage::InProgress { .. }, Command::SignPreliminary { hold }) => {
-            check_hold(&from, &hold, now)?;
-            if case.policy != SigningPolicy::Double {
-                return Err(Refusal::Policy { policy: case.policy });
-            }
-            (Stage::Preliminary { by: hold.by }, Kind::PreliminarySigned)
-        }
-        (from @ Stage::InProgress { .. }, Command::SignFinal { hold }) => {
-            check_hold(&from, &hold, now)?;
-            if case.policy != SigningPolicy::SingleSenior {
-                return Err(Refusal::Policy { policy: case.policy });
-            }
-            (Stage::Final, Kind::FinalSigned)
-        }
-        (from @ Stage::Verifying { .. }, Command::SignFinal { hold }) => {
-            check_hold(&from, &hold, now)?;
-            (Stage::Final, Kind::FinalSigned)
         }
         (Stage::Final, Command::Delivered) => (Stage::Delivered, Kind::CaseDelivered),
         (Stage::Delivered, Command::Acknowledged) => (Stage::Closed, Kind::CaseClosed),
@@ -409,25 +380,67 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
             case.late_images = true;
             (stage, Kind::LateImage)
         }
-        // Whoever shows a hold and finds the case elsewhere has lost it: say so, not "wrong stage".
         (
-            stage,
-            Command::Heartbeat { .. }
+            _,
+            command @ (Command::Heartbeat { .. }
             | Command::SaveDraft { .. }
             | Command::Release { .. }
             | Command::SignPreliminary { .. }
-            | Command::SignFinal { .. },
-        ) if case.fence > 0 => {
-            let claim = stage.claim();
-            return Err(Refusal::ClaimLost {
-                holder: claim.map(|c| c.holder.clone()),
-                since: claim.map(|c| c.acquired),
-            });
-        }
+            | Command::SignFinal { .. }),
+        ) => by_holder(&case, command, now)?,
         (stage, _) => return Err(Refusal::WrongStage { stage: stage.name(), command: name }),
     };
     case.stage = stage;
-    Ok(Step { case, events: vec![event] })
+    events.push(event);
+    Ok(Step { case, events })
+}
+
+/// What only the live claim's holder may do.
+fn by_holder(case: &Case, command: Command, now: Timestamp) -> Result<(Stage, Kind), Refusal> {
+    let wrong = Refusal::WrongStage { stage: case.stage.name(), command: command.name() };
+    let (Command::Heartbeat { hold, .. }
+    | Command::SaveDraft { hold }
+    | Command::Release { hold }
+    | Command::SignPreliminary { hold }
+    | Command::SignFinal { hold }) = &command
+    else {
+        return Err(wrong);
+    };
+    // Whoever shows a hold and finds the case elsewhere has lost it: say so, not "wrong stage",
+    // unless there never was a claim to lose.
+    if case.fence == 0 {
+        return Err(wrong);
+    }
+    check_hold(&case.stage, hold, now)?;
+    let holder = hold.by.clone();
+    match (case.stage.clone(), command) {
+        (from, Command::Heartbeat { lease, .. }) => {
+            Ok((renew(from, lease, now), Kind::ClaimRenewed))
+        }
+        (from, Command::SaveDraft { .. }) => Ok((from, Kind::DraftSaved)),
+        (from, Command::Release { .. }) => Ok((put_back(from), Kind::CaseReleased)),
+        (Stage::InProgress { .. }, Command::SignPreliminary { .. })
+            if case.policy == SigningPolicy::Double =>
+        {
+            Ok((Stage::Preliminary { by: holder }, Kind::PreliminarySigned))
+        }
+        (Stage::InProgress { .. }, Command::SignFinal { .. })
+            if case.policy == SigningPolicy::SingleSenior =>
+        {
+            Ok((Stage::Final, Kind::FinalSigned))
+        }
+        (Stage::InProgress { .. }, Command::SignPreliminary { .. } | Command::SignFinal { .. }) => {
+            Err(Refusal::Policy { policy: case.policy })
+        }
+        // `take` lets no author in; a row that says otherwise is still not signed.
+        (Stage::Verifying { by, .. }, Command::SignFinal { .. }) if by == holder => {
+            Err(Refusal::AuthorCannotVerify)
+        }
+        (Stage::Verifying { .. }, Command::SignFinal { .. }) => {
+            Ok((Stage::Final, Kind::FinalSigned))
+        }
+        _ => Err(wrong),
+    }
 }
 
 fn refuse_live_claim(stage: &Stage, now: Timestamp) -> Result<(), Refusal> {
@@ -454,8 +467,8 @@ fn take(
         return Err(Refusal::AuthorCannotVerify);
     }
     *fence += 1;
-    let claim =
-        Claim { holder: by, token_hash, fence: *fence, acquired: now, expires: now + lease.length };
+    let expires = now + lease.length.min(lease.cap);
+    let claim = Claim { holder: by, token_hash, fence: *fence, acquired: now, expires };
     Ok(match author {
         Some(by) => Stage::Verifying { by, claim },
         None => Stage::InProgress { claim },

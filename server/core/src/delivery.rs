@@ -6,6 +6,7 @@
 //!   ▲ ▲                │   │
 //!   │ └── Failed ──────┘   └─ Failed, none left ─► Parked
 //!   └──────────────────────── Retry ────────────────┘
+//!  Sending, time over ── Begin ──► Sending again, or Parked after the last
 //!
 //!  InInbox ── Acknowledge ──► Acknowledged
 //!  Due, InInbox, Parked ── Supersede ──► Superseded
@@ -78,7 +79,7 @@ pub enum Stage {
 /// What can happen to a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// An attempt starts.
+    /// An attempt starts, or starts again when the last one's time ran out unheard.
     Begin,
     /// The other system accepted everything.
     Accepted,
@@ -187,6 +188,9 @@ impl Command {
 }
 
 /// Applies a command to a delivery.
+///
+/// Only a [`Stage::Sending`] that comes out of [`Command::Begin`] may be acted on: an attempt whose
+/// time ran out unheard and that was the last comes out as [`Stage::Parked`].
 pub fn apply(
     stage: Stage,
     command: Command,
@@ -198,9 +202,13 @@ pub fn apply(
         (Stage::Due { attempts, at }, Command::Begin) if at <= now => {
             Ok(Stage::Sending { attempts: attempts + 1, until: now + backoff.attempt })
         }
-        // The server died during an attempt: its time is over, so the next may begin.
+        // The server died during an attempt: its time is over, so the next may begin, unless it
+        // was the last. What kills the server every time must not be tried for ever.
         (Stage::Sending { attempts, until }, Command::Begin) if until <= now => {
-            Ok(Stage::Sending { attempts: attempts + 1, until: now + backoff.attempt })
+            Ok(match backoff.wait(attempts, entropy) {
+                Some(_) => Stage::Sending { attempts: attempts + 1, until: now + backoff.attempt },
+                None => Stage::Parked { attempts, at: now },
+            })
         }
         (Stage::Sending { .. }, Command::Accepted) => Ok(Stage::Sent { at: now }),
         (Stage::Sending { attempts, .. }, Command::Failed) => {

@@ -247,3 +247,20 @@ pub fn check_next(
     }
     Ok(Head { seq: record.seq, seal: stored_seal.to_owned() })
 }
+
+/// Checks that a chain walked to `walked` ends where its stored head says, and that the head is
+/// the one that was sealed: without it, a chain can be cut short at its end unseen.
+pub fn check_head(
+    walked: &Head,
+    stored: &Head,
+    stored_seal: &str,
+    seal: &dyn Fn(&[u8]) -> String,
+) -> Result<(), ChainFault> {
+    if seal(&stored.canonical_bytes()) != stored_seal {
+        return Err(ChainFault::Head);
+    }
+    if walked.seq < stored.seq {
+        return Err(ChainFault::Truncated { last: walked.seq, head: stored.seq });
+    }
+    if walked == stored { Ok(()) } else { Err(ChainFault::Head) }
+}

@@ -2,8 +2,9 @@
 //!
 //! The key of a case is `(lane, bucket, fair, submitted_at, case)`, ascending. The bucket is the
 //! slack until the deadline in steps of five minutes, so that time alone lifts every case to the
-//! top; fairness between clinics acts only inside one bucket and can therefore never break a
-//! deadline by more than one step.
+//! top of its lane; fairness between clinics acts only inside one bucket and can therefore never
+//! break a deadline by more than one step. (Cases more than a day overdue share the last bucket:
+//! among them fairness alone decides.)
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -80,7 +81,8 @@ pub fn order(waiting: &mut [Waiting], now: Timestamp) {
 
 /// The virtual finish tag of a case that enters the queue: weighted fair queueing.
 ///
-/// `virtual_time` is the tag of the last case served at the centre, `last_finish` the tag that
+/// `virtual_time` is the highest tag of any case served at the centre (it must not go down when an
+/// older tag is served), `last_finish` the tag that
 /// the clinic's previous case got, `weight` the clinic's share (at least 1).
 pub fn finish_tag(virtual_time: i64, last_finish: i64, expected: Span, weight: i64) -> i64 {
     let service = expected.micros().max(1) / weight.max(1);

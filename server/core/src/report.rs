@@ -63,16 +63,19 @@ pub enum TextFault {
 
 /// Checks a text that is to be saved as a draft.
 pub fn check_draft(text: &Text) -> Result<(), TextFault> {
-    for section in [&text.findings, &text.impression, &text.recommendation] {
-        let section = section.reveal();
-        if section.chars().count() > SECTION_LIMIT {
-            return Err(TextFault::TooLong);
-        }
-        if section.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            return Err(TextFault::Control);
-        }
+    [&text.findings, &text.impression, &text.recommendation]
+        .into_iter()
+        .try_for_each(|section| check_section(section.reveal()))
+}
+
+fn check_section(section: &str) -> Result<(), TextFault> {
+    if section.chars().count() > SECTION_LIMIT {
+        Err(TextFault::TooLong)
+    } else if section.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        Err(TextFault::Control)
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 /// Checks a text that is to be signed as a version of `kind`.
@@ -82,6 +85,8 @@ pub fn check_signable(
     reason: Option<&str>,
 ) -> Result<(), TextFault> {
     check_draft(text)?;
+    // The reason is printed and signed like the rest.
+    reason.map_or(Ok(()), check_section)?;
     if text.findings.reveal().trim().is_empty() {
         return Err(TextFault::FindingsMissing);
     }

@@ -92,7 +92,8 @@ pub fn display_name(name: &str) -> String {
     let chosen = group.unwrap_or(alphabetic);
     let parts: Vec<&str> =
         chosen.split('^').map(str::trim).filter(|part| !part.is_empty()).collect();
-    let separator = if chosen.is_ascii() { " " } else { "" };
+    // From U+2E80 on: Han, Kana, Hangul. Latin letters with accents still want their space.
+    let separator = if chosen.chars().any(|c| c >= '\u{2e80}') { "" } else { " " };
     parts.join(separator)
 }
 
@@ -134,7 +135,7 @@ pub struct Arrival {
     pub clinic: OrganizationId,
     /// Where it stands.
     pub stage: Stage,
-    /// Patient ID and name that came with its first instance.
+    /// Patient ID that came with its first instance.
     pub patient_id: Phi<String>,
 }
 
@@ -169,7 +170,7 @@ pub enum Verdict {
 pub enum QuarantineReason {
     /// The SOP Instance UID is known with other bytes.
     OtherContent,
-    /// The study UID belongs to another clinic.
+    /// The study or instance UID belongs to another clinic.
     OtherOwner,
     /// The study UID is bound to another patient.
     OtherPatient,
@@ -188,7 +189,9 @@ pub fn receive(
 ) -> Verdict {
     if let Some(twin) = twin {
         let same = twin.sha256 == sha256 && twin.transfer_syntax == facts.transfer_syntax;
-        return if same && twin.clinic == *clinic {
+        return if twin.clinic != *clinic {
+            Verdict::Quarantine(QuarantineReason::OtherOwner)
+        } else if same {
             Verdict::Same
         } else {
             Verdict::Quarantine(QuarantineReason::OtherContent)
