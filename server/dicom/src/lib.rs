@@ -1,0 +1,12 @@
+//! DICOM as bytes and as a protocol: what comes in, what goes out, and what is made up for tests.
+
+pub mod association;
+pub mod command;
+mod dataset;
+pub mod facts;
+pub mod part10;
+pub mod pdu;
+pub mod phantom;
+pub mod scan;
+pub mod text;
+pub mod uids;
