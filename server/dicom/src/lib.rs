@@ -3,10 +3,12 @@
 pub mod association;
 pub mod command;
 mod dataset;
+pub mod encapsulated;
 pub mod facts;
 pub mod part10;
 pub mod pdu;
 pub mod phantom;
 pub mod scan;
+pub mod sr;
 pub mod text;
 pub mod uids;
