@@ -4,14 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use medrelay_core::id::{AeTitle, Uid};
 use medrelay_core::study::InstanceFacts;
 use medrelay_dicom::facts::{self, Envelope};
 use medrelay_dicom::part10;
 use medrelay_dicom::phantom::{
-    Colour, Modality, PhantomInstance, PhantomPatient, PhantomSpec, TextEncoding,
+    Colour, Modality, PhantomInstance, PhantomPatient, PhantomSpec, TextEncoding, hostile,
 };
+use medrelay_dicom::scan::{self, Encoding, Limits, Scanner};
 
 const MODALITIES: [Modality; 4] = [Modality::Ct, Modality::Mr, Modality::Dx, Modality::Us];
 
@@ -44,49 +46,29 @@ fn small(modality: Modality, seed: u64) -> PhantomSpec {
     PhantomSpec { rows: 64, columns: 64, instances: 3, frames: spec.frames.min(3), ..spec }
 }
 
-/// Reads an object back with dicom-rs and takes its facts, as the door does.
-fn facts_of(
-    instance: &PhantomInstance,
-) -> Result<(InstanceFacts, dicom_object::DefaultDicomObject)> {
-    let file = instance.to_file(None);
-    let object = dicom_object::from_reader(file.as_slice())?;
-    let wanted: Vec<_> = facts::WANTED
-        .iter()
-        .filter_map(|tag| {
-            let raw = raw_value(&instance.data_set, *tag)?;
-            Some((*tag, raw))
-        })
-        .collect();
+/// The facts of a data set through scanner and facts, as at the door.
+fn received(data_set: &[u8], announced: Option<&PhantomInstance>) -> Result<InstanceFacts> {
+    let mut scanner = Scanner::new(Encoding::ExplicitLittle, Limits::default());
+    scanner.feed(data_set)?;
+    let header = scanner.finish()?;
+    let transfer_syntax = Uid::parse("1.2.840.10008.1.2.1")?;
     let envelope = Envelope {
-        transfer_syntax: &instance.transfer_syntax,
-        big_endian: false,
-        announced_class: Some(&instance.sop_class),
-        announced_instance: Some(&instance.sop_instance),
+        transfer_syntax: &transfer_syntax,
+        big_endian: header.encoding() == Encoding::ExplicitBig,
+        announced_class: announced.map(|instance| &instance.sop_class),
+        announced_instance: announced.map(|instance| &instance.sop_instance),
         charset_profile: None,
     };
-    let facts = facts::read(&envelope, |tag| {
-        wanted.iter().find(|(known, _)| *known == tag).map(|(_, raw)| *raw)
-    })?;
-    Ok((facts, object))
+    Ok(facts::read(&envelope, |(group, element)| header.raw(Tag(group, element)))?)
 }
 
-/// The value bytes of a top-level attribute of a flat Explicit VR Little Endian header.
-fn raw_value(data_set: &[u8], wanted: (u16, u16)) -> Option<&[u8]> {
-    let mut at = 0;
-    loop {
-        let head = data_set.get(at..at + 8)?;
-        let tag = (u16::from_le_bytes([head[0], head[1]]), u16::from_le_bytes([head[2], head[3]]));
-        let (start, length) = if matches!(&head[4..6], b"SQ" | b"OB" | b"OW" | b"UT" | b"UN") {
-            let length = data_set.get(at + 8..at + 12)?;
-            (at + 12, u32::from_le_bytes(length.try_into().ok()?) as usize)
-        } else {
-            (at + 8, usize::from(u16::from_le_bytes([head[6], head[7]])))
-        };
-        if tag == wanted {
-            return data_set.get(start..start + length);
-        }
-        at = start + length;
-    }
+fn facts_of(instance: &PhantomInstance) -> Result<InstanceFacts> {
+    received(&instance.data_set, Some(instance))
+}
+
+/// Reads an object back with dicom-rs.
+fn opened(file: &[u8]) -> Result<dicom_object::DefaultDicomObject> {
+    Ok(dicom_object::from_reader(file)?)
 }
 
 #[test]
@@ -111,7 +93,7 @@ fn every_phantom_is_valid() -> Result<()> {
 #[test]
 fn the_judge_can_say_no() -> Result<()> {
     let instance = small(Modality::Ct, 1).instance(0, 0);
-    let mut object = dicom_object::from_reader(instance.to_file(None).as_slice())?;
+    let mut object = opened(&instance.to_file(None))?;
     object.remove_element(tags::RESCALE_SLOPE);
     let mut bytes = Vec::new();
     object.write_all(&mut bytes)?;
@@ -125,14 +107,14 @@ fn names_survive_every_character_set() -> Result<()> {
         let patient = PhantomPatient::sample(number);
         for charset in [TextEncoding::Utf8, TextEncoding::Gb18030, TextEncoding::Undeclared] {
             let spec = PhantomSpec { charset, patient: patient.clone(), ..small(Modality::Ct, 1) };
-            let (facts, _) = facts_of(&spec.instance(0, 0))?;
+            let facts = facts_of(&spec.instance(0, 0))?;
             assert_eq!(*facts.patient.name.reveal(), patient.name);
             assert_eq!(facts.study_description.as_deref(), Some("胸部CT平扫"));
             assert_eq!(facts.charset.guessed, charset == TextEncoding::Undeclared);
         }
     }
     let spec = PhantomSpec { charset: TextEncoding::Iso2022Ir58, ..small(Modality::Ct, 1) };
-    let (facts, _) = facts_of(&spec.instance(0, 0))?;
+    let facts = facts_of(&spec.instance(0, 0))?;
     assert_eq!(facts.patient.name.reveal(), "Zhang^Xiaodong=张^小东");
     assert!(!facts.charset.guessed);
     Ok(())
@@ -150,7 +132,8 @@ fn a_phantom_study_is_one_study_with_distinct_instances() -> Result<()> {
     assert_eq!(distinct(|i| &i.series), 2);
     assert_eq!(distinct(|i| &i.sop_instance), 6);
     for (at, instance) in instances.iter().enumerate() {
-        let (facts, object) = facts_of(instance)?;
+        let facts = facts_of(instance)?;
+        let object = opened(&instance.to_file(None))?;
         assert_eq!(facts.instance_number, Some(at as i64 % 3 + 1));
         assert_eq!((facts.rows, facts.columns, facts.frames), (Some(64), Some(64), 1));
         assert_eq!(object.element(tags::PIXEL_DATA)?.to_bytes()?.len(), 64 * 64 * 2);
@@ -174,7 +157,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 fn pixels_look_like_what_they_stand_for() -> Result<()> {
     let pixels = |spec: &PhantomSpec, index| -> Result<Vec<u16>> {
         let file = spec.instance(0, index).to_file(None);
-        let object = dicom_object::from_reader(file.as_slice())?;
+        let object = opened(&file)?;
         let bytes = object.element(tags::PIXEL_DATA)?.to_bytes()?.into_owned();
         Ok(bytes.chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())
     };
@@ -210,4 +193,23 @@ fn our_files_open_elsewhere_and_their_fronts_are_found_again() -> Result<()> {
     let dump = run("dcmdump", "dcmtk", &["-q", "+P", "0002,0016", "+P", "0028,0008"], &path)?;
     ensure!(dump.contains("CLINIC07") && dump.contains("[3]"), "{dump}");
     Ok(())
+}
+
+#[test]
+fn the_scanner_keeps_all_that_facts_are_read_from() {
+    for (group, element) in facts::WANTED {
+        assert!(scan::WANTED.contains(&Tag(*group, *element)), "({group:04X},{element:04X})");
+    }
+}
+
+#[test]
+fn hostile_objects_are_refused_or_harmless() {
+    let begun = std::time::Instant::now();
+    let kinds = hostile::all();
+    assert!(kinds.len() > 20);
+    for kind in kinds {
+        let answer = received(&kind.data_set, None);
+        assert_eq!(answer.is_err(), kind.malformed, "{}: {answer:?}", kind.name);
+    }
+    assert!(begun.elapsed().as_secs() < 5, "refusing must be quick: {:?}", begun.elapsed());
 }
