@@ -3,11 +3,11 @@
 //! The tables come from the dictionary of the standard, so that a new edition is a new dictionary version and
 //! nothing else.
 
-use std::fmt;
-
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_dictionary_std::uids;
+
+use medrelay_core::id::{NameError, Uid};
 
 use crate::scan::Encoding;
 
@@ -23,71 +23,13 @@ pub const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 /// Verification SOP Class, the subject of C-ECHO (PS3.4 A).
 pub const VERIFICATION: &str = uids::VERIFICATION;
 
-/// Longest unique identifier in characters (PS3.5 9).
-pub const UID_CHARACTERS: usize = 64;
-
-/// A unique identifier that is safe to compare, to log and to put into a message: 1 to 64 digits and dots.
+/// Reads a UID as it stands in a data set or a PDU, with its trailing padding.
 ///
-/// Components are not judged any further: equipment that writes leading zeros exists, and its studies count too.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Uid(Box<str>);
-
-impl Uid {
-    /// Takes a value as it stands in a data set or a PDU, with its trailing padding.
-    ///
-    /// # Errors
-    /// Refuses an empty value, more than 64 characters, and anything but digits and dots.
-    pub fn parse(value: &[u8]) -> Result<Self, InvalidUid> {
-        let value = unpadded(value);
-        if value.is_empty() || value.len() > UID_CHARACTERS {
-            return Err(InvalidUid);
-        }
-        if !value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
-            return Err(InvalidUid);
-        }
-        let text = std::str::from_utf8(value).map_err(|_| InvalidUid)?;
-        Ok(Self(text.into()))
-    }
-
-    /// The identifier without padding.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// # Errors
+/// Anything but 1 to 64 digits and dots. The value is not repeated in the error.
+pub fn parse(value: &[u8]) -> Result<Uid, NameError> {
+    std::str::from_utf8(value).map_err(|_| NameError::Uid).and_then(Uid::parse)
 }
-
-impl fmt::Display for Uid {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl AsRef<str> for Uid {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::ops::Deref for Uid {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for Uid {
-    type Err = InvalidUid;
-
-    fn from_str(text: &str) -> Result<Self, InvalidUid> {
-        Self::parse(text.as_bytes())
-    }
-}
-
-/// The value is not a unique identifier (PS3.5 9.1): refuse what carries it. The value is not repeated here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a unique identifier: 1 to 64 digits and dots are allowed")]
-pub struct InvalidUid;
 
 /// Whether instances of this SOP class are stored with C-STORE (PS3.4 B.5, GG and the retired ones).
 #[must_use]
@@ -243,15 +185,15 @@ mod tests {
 
     #[test]
     fn identifiers_are_digits_and_dots() {
-        assert_eq!(Uid::parse(b"1.2.840\0").expect("padded").as_str(), "1.2.840");
-        assert_eq!(Uid::parse(b"1.2.840 ").expect("padded").as_str(), "1.2.840");
+        assert_eq!(parse(b"1.2.840\0").expect("padded").as_str(), "1.2.840");
+        assert_eq!(parse(b"1.2.840 ").expect("padded").as_str(), "1.2.840");
         for refused in
             [&b""[..], b"\0", b"../etc", b"1.2\01.3", b"1.2/3", b"1.2.x", b" 1.2", b"1\\2"]
         {
-            assert_eq!(Uid::parse(refused), Err(InvalidUid), "{refused:?}");
+            assert_eq!(parse(refused), Err(NameError::Uid), "{refused:?}");
         }
-        assert!(Uid::parse(&[b'1'; 64]).is_ok());
-        assert!(Uid::parse(&[b'1'; 65]).is_err());
+        assert!(parse(&[b'1'; 64]).is_ok());
+        assert!(parse(&[b'1'; 65]).is_err());
     }
 
     #[test]
@@ -266,7 +208,7 @@ mod tests {
 
     #[test]
     fn our_names_fit_their_fields() {
-        assert!(Uid::parse(IMPLEMENTATION_CLASS_UID.as_bytes()).is_ok());
+        assert!(Uid::parse(IMPLEMENTATION_CLASS_UID).is_ok());
         assert!(IMPLEMENTATION_VERSION_NAME.len() <= 16, "{IMPLEMENTATION_VERSION_NAME}");
     }
 }

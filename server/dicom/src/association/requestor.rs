@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
+use medrelay_core::id::Uid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::{Instant, timeout};
@@ -15,7 +16,7 @@ use crate::pdu::{
     self, Abort, AssociateAccept, AssociateRequest, ContextOutcome, FRAGMENT_HEAD_BYTES, Frame,
     FramerLimits, Part, ProposedContext, Rejection,
 };
-use crate::uids::{self, Uid};
+use crate::uids;
 
 /// Who calls whom, and with which patience.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +220,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
     /// # Errors
     /// No Verification context, or no proper answer.
     pub async fn echo(&mut self) -> Result<Reply, RequestError> {
-        let found = self.contexts.iter().find(|it| *it.abstract_syntax == *uids::VERIFICATION);
+        let found =
+            self.contexts.iter().find(|it| it.abstract_syntax.as_str() == uids::VERIFICATION);
         let Some(context_id) = found.map(|context| context.id) else {
             return Err(RequestError::Protocol("Verification was not accepted".to_owned()));
         };

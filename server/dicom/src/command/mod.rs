@@ -1,8 +1,9 @@
 //! DIMSE command sets (PS3.7 6.3, 9.3, E): bounded to read, small to write, always Implicit VR Little Endian.
 
 use bytes::{BufMut, BytesMut};
+use medrelay_core::id::Uid;
 
-use crate::uids::{Uid, unpadded};
+use crate::uids::{self, unpadded};
 
 /// Longest command set that is read, in bytes. Real ones have some two hundred.
 pub const COMMAND_BYTES: usize = 64 * 1024;
@@ -250,9 +251,9 @@ fn store(
     if !has_data_set {
         return Err(Reply::new(Status::CANNOT_UNDERSTAND, "C-STORE without a data set"));
     }
-    let sop_class = Uid::parse(sop_class)
+    let sop_class = uids::parse(sop_class)
         .map_err(|_| Reply::new(Status::SOP_CLASS_NOT_SUPPORTED, "invalid SOP class UID"))?;
-    let sop_instance = Uid::parse(sop_instance)
+    let sop_instance = uids::parse(sop_instance)
         .map_err(|_| Reply::new(Status::INVALID_INSTANCE, "invalid SOP instance UID"))?;
     let priority = match elements.u16(tag::PRIORITY) {
         Some(1) => Priority::High,
@@ -271,7 +272,7 @@ fn store(
 #[must_use]
 pub fn echo_request(message_id: u16) -> BytesMut {
     command_set(|out| {
-        put_uid(tag::AFFECTED_SOP_CLASS, crate::uids::VERIFICATION, out);
+        put_uid(tag::AFFECTED_SOP_CLASS, uids::VERIFICATION, out);
         put_u16(tag::COMMAND_FIELD, C_ECHO_RQ, out);
         put_u16(tag::MESSAGE_ID, message_id, out);
         put_u16(tag::DATA_SET_TYPE, NO_DATA_SET, out);
@@ -282,7 +283,7 @@ pub fn echo_request(message_id: u16) -> BytesMut {
 #[must_use]
 pub fn store_request(command: &StoreCommand) -> BytesMut {
     command_set(|out| {
-        put_uid(tag::AFFECTED_SOP_CLASS, &command.sop_class, out);
+        put_uid(tag::AFFECTED_SOP_CLASS, command.sop_class.as_str(), out);
         put_u16(tag::COMMAND_FIELD, C_STORE_RQ, out);
         put_u16(tag::MESSAGE_ID, command.message_id, out);
         let priority = match command.priority {
@@ -292,7 +293,7 @@ pub fn store_request(command: &StoreCommand) -> BytesMut {
         };
         put_u16(tag::PRIORITY, priority, out);
         put_u16(tag::DATA_SET_TYPE, DATA_SET_FOLLOWS, out);
-        put_uid(tag::AFFECTED_SOP_INSTANCE, &command.sop_instance, out);
+        put_uid(tag::AFFECTED_SOP_INSTANCE, command.sop_instance.as_str(), out);
         if let Some(originator) = &command.move_originator {
             put_text(tag::MOVE_AE_TITLE, &originator.ae_title, out);
             put_u16(tag::MOVE_MESSAGE_ID, originator.message_id, out);
@@ -313,7 +314,7 @@ pub fn response(
         match object {
             Some((sop_class, _)) => put_uid(tag::AFFECTED_SOP_CLASS, sop_class, out),
             None if field == C_ECHO_RQ => {
-                put_uid(tag::AFFECTED_SOP_CLASS, crate::uids::VERIFICATION, out);
+                put_uid(tag::AFFECTED_SOP_CLASS, uids::VERIFICATION, out);
             }
             None => {}
         }

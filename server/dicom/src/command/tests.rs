@@ -3,7 +3,7 @@
 use super::*;
 
 fn uid(text: &str) -> Uid {
-    text.parse().expect("a UID")
+    Uid::parse(text).expect("a UID")
 }
 
 fn store_command() -> StoreCommand {

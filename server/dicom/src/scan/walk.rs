@@ -7,7 +7,7 @@ use dicom_dictionary_std::StandardDataDictionary;
 use super::error::{ScanError, ScanErrorKind};
 use super::header::{self, Header, PixelData};
 use super::{Encoding, Limits};
-use crate::uids::{Uid, unpadded};
+use crate::uids::{self, unpadded};
 
 /// Walks the elements of one (inflated) data set.
 pub(super) struct Walker {
@@ -355,7 +355,7 @@ impl Walker {
 
     fn keep(&mut self, tag: Tag, value: Vec<u8>) -> Result<(), ScanError> {
         let uid = header::is_wanted_uid(tag) && !unpadded(&value).is_empty();
-        if uid && Uid::parse(&value).is_err() {
+        if uid && uids::parse(&value).is_err() {
             return Err(self.error(ScanErrorKind::InvalidUid));
         }
         self.header.insert(tag, value);

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
+use medrelay_core::id::Uid;
 use medrelay_dicom::association::acceptor::{Peer, Provider, Sink, StoreRequest, Transport};
 use medrelay_dicom::command::{self, Priority, Reply, Status, StoreCommand};
 use medrelay_dicom::pdu::{self, AssociateRequest, Part, ProposedContext, Rejection};
-use medrelay_dicom::uids::{self, Uid};
+use medrelay_dicom::uids;
 
 /// CT Image Storage.
 pub const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -130,7 +131,7 @@ pub fn loopback() -> Peer {
 
 /// Parses a UID that a test wrote.
 pub fn uid(text: &str) -> Uid {
-    text.parse().expect("a UID")
+    Uid::parse(text).expect("a UID")
 }
 
 /// An association request with contexts 1 (CT, explicit) and 3 (Verification).

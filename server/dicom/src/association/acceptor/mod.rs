@@ -11,13 +11,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use medrelay_core::id::Uid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::Pace;
 use crate::command::{CommandError, MoveOriginator, Priority, Reply, Status};
 use crate::pdu::{Abort, AssociateRequest, ContextOutcome, FramerLimits, PduError, Rejection};
-use crate::uids::{self, Uid};
+use crate::uids;
 
 /// What an association may cost. Every wait and every length has its limit here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! One association, message by message. The loop waits, then acts; what ends it is an [`End`].
 
 use bytes::BytesMut;
+use medrelay_core::id::Uid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use crate::pdu::{
     self, AssociateAccept, AssociateRequest, ContextAnswer, ContextOutcome, Fragment, Frame, Part,
     Rejection,
 };
-use crate::uids::{self, Uid};
+use crate::uids;
 
 pub(super) struct Session<'a, S, P> {
     connection: Connection<S>,
@@ -137,7 +138,7 @@ where
             let chosen = self.provider.choose(caller, &proposed.abstract_syntax, syntaxes);
             let accepted = chosen.and_then(|index| {
                 let syntax = syntaxes.get(index).ok_or(ContextOutcome::NoReason)?;
-                syntax.parse::<Uid>().map_err(|_| ContextOutcome::TransferSyntaxesNotSupported)
+                Uid::parse(syntax).map_err(|_| ContextOutcome::TransferSyntaxesNotSupported)
             });
             let (outcome, transfer_syntax) = match accepted {
                 Ok(transfer_syntax) => {
@@ -263,7 +264,7 @@ where
         context: &Context,
         object: &StoreRequest,
     ) -> Result<Reply, End> {
-        let begun = if *object.sop_class == *context.abstract_syntax {
+        let begun = if object.sop_class.as_str() == context.abstract_syntax {
             self.provider.begin(caller, object).await
         } else {
             let comment = "SOP class is not that of the presentation context";
