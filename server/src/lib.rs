@@ -1,0 +1,13 @@
+//! The relay server: what `medrelay serve` is made of.
+//!
+//! `main → app → { edge, worker } → service → { store, blobs } → core`; `config`, `secrets`,
+//! `system`, `tls`, `typeset`, `check` and `lifecycle` are leaves that the wiring hands around.
+
+pub mod blobs;
+pub mod check;
+pub mod config;
+pub mod lifecycle;
+pub mod secrets;
+pub mod system;
+pub mod tls;
+pub mod typeset;
