@@ -158,3 +158,15 @@ fn names_are_shown_as_people_read_them() {
         assert_eq!(patient.display_name(), shown);
     }
 }
+
+#[test]
+fn an_instance_prints_nothing_of_its_patient() {
+    let mut facts = facts("ID-秘密");
+    facts.patient.name = Phi::new("Mi^Mi=秘^密".to_owned());
+    facts.patient.birth_date = Phi::new(Some("19491001".to_owned()));
+    let printed = format!("{facts:?} {facts:#?}");
+    for secret in ["ID-", "秘", "Mi^", "19491001"] {
+        assert!(!printed.contains(secret), "{secret} printed");
+    }
+    assert!(printed.contains("1.2.840.10008.1.2.1"), "what is no patient data prints");
+}
