@@ -158,11 +158,13 @@ fn keep(meta: &mut FoundMeta, number: u16, value: &[u8]) {
 /// explicit, a small length in its place means implicit. Anything else is not DICOM.
 fn judge(data_set: &[u8]) -> Option<&'static str> {
     let head = data_set.get(..8)?;
-    let group = u16::from_le_bytes([head[0], head[1]]);
-    if !(0x0004..=0x0010).contains(&group) {
-        return None;
+    let first_groups = 0x0004..=0x0010;
+    let explicit = head[4..6].iter().all(u8::is_ascii_uppercase);
+    if !first_groups.contains(&u16::from_le_bytes([head[0], head[1]])) {
+        let swapped = u16::from_be_bytes([head[0], head[1]]);
+        return (explicit && first_groups.contains(&swapped)).then_some(EXPLICIT_BIG_ENDIAN);
     }
-    if head[4..6].iter().all(u8::is_ascii_uppercase) {
+    if explicit {
         return Some(EXPLICIT_LITTLE_ENDIAN);
     }
     let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
@@ -204,6 +206,7 @@ const PREFIX: &[u8; 4] = b"DICM";
 const META_GROUP: [u8; 2] = [0x02, 0x00];
 const LONG_VRS: &[&[u8; 2]] = &[b"OB", b"OW", b"OF", b"OD", b"OL", b"SQ", b"UN", b"UT"];
 const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
+const EXPLICIT_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 const IMPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 
 #[cfg(test)]
@@ -260,6 +263,8 @@ mod tests {
         assert_eq!((found.transfer_syntax, offset), (Some(uid(EXPLICIT_LITTLE_ENDIAN)), 0));
         let (found, _) = read(b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 192").expect("a data set");
         assert_eq!(found.transfer_syntax, Some(uid(IMPLICIT_LITTLE_ENDIAN)));
+        let (found, _) = read(b"\x00\x08\x00\x05CS\x00\x0aISO_IR 192").expect("a data set");
+        assert_eq!(found.transfer_syntax, Some(uid(EXPLICIT_BIG_ENDIAN)));
         assert_eq!(read(b"%PDF-1.7 and so on"), Err(Part10Error::Foreign));
         assert_eq!(read(b""), Err(Part10Error::Foreign));
     }

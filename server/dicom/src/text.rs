@@ -60,7 +60,7 @@ impl TextDecoder {
     pub fn new<'a>(
         declared: Option<&[u8]>,
         profile: Option<&str>,
-        samples: impl Iterator<Item = &'a [u8]> + Clone,
+        mut samples: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Self {
         let declared = declared.map(printable).unwrap_or_default();
         let (named, trusted) = match profile {
@@ -87,7 +87,7 @@ impl TextDecoder {
             Some(plan) if !misfit => Self { declared, plan, guessed: false },
             _ => {
                 let plan = guess(samples.clone());
-                let foreign = samples.clone().any(|s| s.iter().any(|b| *b >= 0x80 || *b == ESC));
+                let foreign = samples.any(|s| s.iter().any(|b| *b >= 0x80 || *b == ESC));
                 Self { declared, plan, guessed: foreign }
             }
         }
