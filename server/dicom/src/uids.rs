@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(parse(b"1.2.840\0").expect("padded").as_str(), "1.2.840");
         assert_eq!(parse(b"1.2.840 ").expect("padded").as_str(), "1.2.840");
         for refused in
-            [&b""[..], b"\0", b"../etc", b"1.2\01.3", b"1.2/3", b"1.2.x", b" 1.2", b"1\\2"]
+            [&b""[..], b"\0", b"../etc", b"1.2\x001.3", b"1.2/3", b"1.2.x", b" 1.2", b"1\\2"]
         {
             assert_eq!(parse(refused), Err(NameError::Uid), "{refused:?}");
         }

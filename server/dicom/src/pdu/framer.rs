@@ -144,7 +144,7 @@ fn value_head(buffer: &mut BytesMut, pdu_remaining: u32) -> Result<State, PduErr
     if value_remaining > pdu_remaining {
         return Err(PduError::Fragment);
     }
-    if context_id % 2 == 0 {
+    if context_id.is_multiple_of(2) {
         return Err(PduError::ContextId(context_id));
     }
     let part = if control & 0x01 == 0 { Part::DataSet } else { Part::Command };

@@ -11,7 +11,7 @@ pub fn associate_request(request: &AssociateRequest, out: &mut BytesMut) {
     with_length_u32(kind::ASSOCIATE_RQ, out, |out| {
         fixed(&request.called_ae_title, &request.calling_ae_title, out);
         with_length_u16(item::APPLICATION_CONTEXT, out, |out| {
-            out.put_slice(APPLICATION_CONTEXT.as_bytes())
+            out.put_slice(APPLICATION_CONTEXT.as_bytes());
         });
         for context in &request.contexts {
             with_length_u16(item::PROPOSED_CONTEXT, out, |out| {
@@ -36,7 +36,7 @@ pub fn associate_accept(accept: &AssociateAccept, out: &mut BytesMut) {
     with_length_u32(kind::ASSOCIATE_AC, out, |out| {
         fixed(&accept.called_ae_title, &accept.calling_ae_title, out);
         with_length_u16(item::APPLICATION_CONTEXT, out, |out| {
-            out.put_slice(APPLICATION_CONTEXT.as_bytes())
+            out.put_slice(APPLICATION_CONTEXT.as_bytes());
         });
         for context in &accept.contexts {
             with_length_u16(item::CONTEXT_ANSWER, out, |out| {

@@ -1,0 +1,84 @@
+//! Entry points for fuzzing: each takes any bytes and panics when a promise is broken.
+
+use bytes::BytesMut;
+use medrelay_dicom::command::Command;
+use medrelay_dicom::pdu::{Frame, Framer, FramerLimits, Part, PduError};
+use medrelay_dicom::scan::{Encoding, Header, Limits, ScanError, Scanner, WANTED};
+
+/// A data set: the first byte chooses the size of the pieces, the rest is scanned in every encoding.
+pub fn scan(data: &[u8]) {
+    let [piece, data @ ..] = data else { return };
+    let piece = usize::from(*piece).max(1);
+    for encoding in [
+        Encoding::ImplicitLittle,
+        Encoding::ExplicitLittle,
+        Encoding::ExplicitBig,
+        Encoding::Deflated,
+    ] {
+        let whole = scan_in_pieces(encoding, data, data.len().max(1));
+        if encoding != Encoding::Deflated {
+            let pieces = scan_in_pieces(encoding, data, piece);
+            assert_eq!(whole, pieces, "{encoding:?} in pieces of {piece}");
+        }
+        let Ok(header) = whole else { continue };
+        let kept: usize = WANTED.iter().filter_map(|tag| header.raw(*tag)).map(<[u8]>::len).sum();
+        assert!(encoding == Encoding::Deflated || kept <= data.len(), "kept more than came");
+        assert!(u64::from(header.elements()) * 8 <= header.data_set_bytes());
+    }
+}
+
+/// A byte stream: the first byte chooses the size of the pieces.
+pub fn pdu(data: &[u8]) {
+    let [piece, data @ ..] = data else { return };
+    let whole = frame(data, data.len().max(1));
+    let pieces = frame(data, usize::from(*piece).max(1));
+    assert_eq!(whole, pieces);
+}
+
+fn scan_in_pieces(encoding: Encoding, data: &[u8], piece: usize) -> Result<Header, ScanError> {
+    let mut scanner = Scanner::new(encoding, Limits::default());
+    for piece in data.chunks(piece) {
+        scanner.feed(piece)?;
+    }
+    scanner.finish()
+}
+
+/// What a stream comes to: whole PDUs, the messages in it, and the error at its end.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Outcome {
+    whole: Vec<Frame>,
+    messages: Vec<(u8, Part, Vec<u8>)>,
+    error: Option<PduError>,
+}
+
+fn frame(data: &[u8], piece: usize) -> Outcome {
+    let mut framer = Framer::new(FramerLimits::default());
+    let mut buffer = BytesMut::new();
+    let mut outcome = Outcome::default();
+    let mut open = Vec::new();
+    for piece in data.chunks(piece) {
+        buffer.extend_from_slice(piece);
+        loop {
+            match framer.next(&mut buffer) {
+                Ok(Some(Frame::Fragment(fragment))) => {
+                    open.extend_from_slice(&fragment.data);
+                    if fragment.last {
+                        let body = std::mem::take(&mut open);
+                        if fragment.part == Part::Command {
+                            let _ = Command::parse(&body);
+                        }
+                        outcome.messages.push((fragment.context_id, fragment.part, body));
+                    }
+                }
+                Ok(Some(frame)) => outcome.whole.push(frame),
+                Ok(None) => break,
+                Err(error) => {
+                    outcome.error = Some(error);
+                    return outcome;
+                }
+            }
+        }
+        assert!(buffer.len() <= 128 * 1024 + 6, "the framer holds back more than one PDU");
+    }
+    outcome
+}
