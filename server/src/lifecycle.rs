@@ -137,6 +137,23 @@ impl StopSignals {
     }
 }
 
+/// The signal that asks to read certificates again (SIGHUP).
+#[derive(Debug)]
+pub struct ReloadSignals(Signal);
+
+impl ReloadSignals {
+    /// Takes over SIGHUP, which would end the program otherwise; must be called inside a tokio
+    /// runtime.
+    pub fn install() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one. `None` means that there will be no further one.
+    pub async fn next(&mut self) -> Option<()> {
+        self.0.recv().await
+    }
+}
+
 /// Runs the program's end: waits for the first signal (or for [`Lifecycle::stop`]), then stops
 /// softly and, after `grace` or at a second signal, hard.
 pub async fn run_until_stopped(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tracing_subscriber::EnvFilter;
 
-use super::sections::{Config, Dimse, Https};
+use super::sections::{Config, Dimse};
 
 /// Every broken rule as (key, what is wrong).
 pub(super) fn broken_rules(config: &Config) -> Vec<(&'static str, String)> {
@@ -25,7 +25,7 @@ pub(super) fn broken_rules(config: &Config) -> Vec<(&'static str, String)> {
     if let Err(message) = config.blob_target() {
         refuse("blobs.url", &message);
     }
-    https(&config.https, &mut refuse);
+    https(config, &mut refuse);
     dimse(config, &mut refuse);
     if let Some((key, message)) = times(config) {
         refuse(key, message);
@@ -45,7 +45,8 @@ pub(super) fn broken_rules(config: &Config) -> Vec<(&'static str, String)> {
     broken
 }
 
-fn https(https: &Https, refuse: &mut impl FnMut(&'static str, &str)) {
+fn https(config: &Config, refuse: &mut impl FnMut(&'static str, &str)) {
+    let https = &config.https;
     match (&https.certificate, &https.key) {
         (Some(_), None) => refuse("https.key", "is needed beside https.certificate"),
         (None, Some(_)) => refuse("https.certificate", "is needed beside https.key"),
@@ -55,7 +56,8 @@ fn https(https: &Https, refuse: &mut impl FnMut(&'static str, &str)) {
         _ => {}
     }
     let own = https.certificate.is_none() && https.acme_domains.is_empty();
-    if https.enabled && own && https.names.is_empty() {
+    let needed = https.enabled || config.dimse.tls_listen.is_some();
+    if needed && own && https.names.is_empty() {
         refuse("https.names", "needs at least one name for the relay's own certificate");
     }
 }
