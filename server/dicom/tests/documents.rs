@@ -14,6 +14,7 @@ use medrelay_dicom::sr::{
     BASIC_TEXT_SR, DocumentError, DocumentIdentity, EvidenceSeries, Observer, Predecessor,
     Reference, ReportDocument, Request, Standing, Verification,
 };
+use proptest::prelude::*;
 
 const FINDINGS: &str = "双肺纹理清晰，右肺上叶见一枚直径约6mm结节。\n纵隔居中。";
 const IMPRESSION: &str = "右肺上叶小结节，建议随访。";
@@ -283,4 +284,33 @@ fn a_pdf_is_wrapped_and_comes_out_byte_for_byte() -> Result<()> {
     };
     assert_eq!(not_pdf.encode(), Err(DocumentError::NotPdf));
     Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_text_makes_an_object_that_others_can_read(
+        findings in "\\PC{1,60}",
+        name in any::<String>(),
+        number in any::<String>(),
+        title in any::<String>(),
+        at in any::<i64>(),
+        offset in any::<i32>(),
+    ) {
+        prop_assume!(!findings.trim().is_empty());
+        let mut report = report(Standing::Preliminary);
+        report.findings = findings.clone();
+        report.identity.patient.name = Phi::new(name);
+        report.identity.patient.id = Phi::new(number);
+        report.identity.study_description = Some(title);
+        report.identity.created = Timestamp::from_micros(at);
+        report.identity.utc_offset_minutes = offset;
+        let bytes = file(BASIC_TEXT_SR, &report.encode().expect("a report with text"));
+        let object = dicom_object::from_reader(bytes.as_slice()).expect("a readable object");
+        let content = object.element(tags::CONTENT_SEQUENCE).expect("content");
+        let sections = content.items().expect("items");
+        let section = sections[4].element(tags::CONTENT_SEQUENCE).expect("a section");
+        let text = section.items().expect("items")[0].element(tags::TEXT_VALUE).expect("text");
+        let text = text.to_str().expect("UTF-8");
+        prop_assert_eq!(text.trim(), findings.trim());
+    }
 }

@@ -4,11 +4,15 @@
 //! its values and name parts are taken apart (PS3.5 6.1.2.5). Decoding never fails: what cannot be
 //! read becomes U+FFFD, and what had to be guessed is marked as guessed.
 
+mod iso2022;
+
 use encoding_rs::{
-    EUC_JP, EUC_KR, Encoding, GB18030, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_5, ISO_8859_6,
-    ISO_8859_7, ISO_8859_8, ISO_8859_15, SHIFT_JIS, WINDOWS_874, WINDOWS_1254,
+    Encoding, GB18030, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_5, ISO_8859_6, ISO_8859_7,
+    ISO_8859_8, ISO_8859_15, SHIFT_JIS, WINDOWS_874, WINDOWS_1254,
 };
 use medrelay_core::study::Charset;
+
+use iso2022::{ESC, Repertoire};
 
 /// What a value is, because ISO 2022 escapes are forgotten at different delimiters (PS3.5 6.1.2.5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,18 +40,6 @@ enum Plan {
     Latin1,
     Single(&'static Encoding),
     Iso2022(Vec<Repertoire>),
-}
-
-/// A character set that can be designated to G0 or G1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repertoire {
-    Ascii,
-    Latin1,
-    Single(&'static Encoding),
-    JisX0208,
-    JisX0212,
-    KsX1001,
-    Gb2312,
 }
 
 impl TextDecoder {
@@ -80,6 +72,9 @@ impl TextDecoder {
             Some(Plan::Iso2022(sets)) if sets.as_slice() == [Repertoire::Ascii] => {
                 samples.clone().any(|s| s.iter().any(|b| *b >= 0x80 || *b == ESC))
             }
+            Some(Plan::Single(encoding)) if *encoding == GB18030 => {
+                samples.clone().any(|s| !is_gb18030(s)) || is_utf8_chinese(samples.clone())
+            }
             Some(_) => false,
             None => true,
         };
@@ -108,7 +103,7 @@ impl TextDecoder {
                 let (text, damaged) = encoding.decode_without_bom_handling(raw);
                 (text.into_owned(), damaged)
             }
-            Plan::Iso2022(sets) => decode_iso2022(raw, kind, sets),
+            Plan::Iso2022(sets) => iso2022::decode(raw, kind, sets),
         };
         self.guessed |= damaged;
         text
@@ -129,8 +124,7 @@ fn guess<'a>(samples: impl Iterator<Item = &'a [u8]> + Clone) -> Plan {
     if samples.clone().all(|s| std::str::from_utf8(s).is_ok()) {
         return Plan::Utf8;
     }
-    let is_gb = |s: &[u8]| GB18030.decode_without_bom_handling_and_without_replacement(s).is_some();
-    if samples.clone().all(is_gb) {
+    if samples.clone().all(is_gb18030) {
         return Plan::Single(GB18030);
     }
     let lost = |plan: &dyn Fn(&[u8]) -> String| {
@@ -140,6 +134,18 @@ fn guess<'a>(samples: impl Iterator<Item = &'a [u8]> + Clone) -> Plan {
     let utf8 = lost(&|s| String::from_utf8_lossy(s).into_owned());
     let gb = lost(&|s| GB18030.decode_without_bom_handling(s).0.into_owned());
     if utf8 <= gb { Plan::Utf8 } else { Plan::Single(GB18030) }
+}
+
+/// Whether all of it is UTF-8 with nothing between ASCII and the East Asian blocks. Sequences of
+/// three bytes throughout are as good as impossible in GB18030 text that means something.
+fn is_utf8_chinese<'a>(mut samples: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+    let foreign = samples.clone().any(|s| !s.is_ascii());
+    let east_asian = |c: char| c.is_ascii() || c >= '\u{2e80}';
+    foreign && samples.all(|s| std::str::from_utf8(s).is_ok_and(|t| t.chars().all(east_asian)))
+}
+
+fn is_gb18030(raw: &[u8]) -> bool {
+    GB18030.decode_without_bom_handling_and_without_replacement(raw).is_some()
 }
 
 /// The plan for a declared character set, or `None` when no value of it is known.
@@ -205,166 +211,12 @@ fn repertoire_for(term: &str) -> Option<Repertoire> {
     })
 }
 
-impl Repertoire {
-    fn is_multibyte(self) -> bool {
-        matches!(self, Self::JisX0208 | Self::JisX0212 | Self::KsX1001 | Self::Gb2312)
-    }
-
-    /// The set that stays in G0: multi-byte Japanese sets replace ASCII there.
-    fn takes_g0(self) -> bool {
-        matches!(self, Self::JisX0208 | Self::JisX0212)
-    }
-}
-
-/// Which sets are designated at a place in the text.
-#[derive(Debug, Clone, Copy)]
-struct Designation {
-    g0: Repertoire,
-    g1: Repertoire,
-}
-
-/// Decodes text with ISO 2022 escapes; the flag says whether something was lost or supposed.
-fn decode_iso2022(raw: &[u8], kind: Kind, sets: &[Repertoire]) -> (String, bool) {
-    let first = sets.first().copied().unwrap_or(Repertoire::Ascii);
-    let initial = Designation { g0: Repertoire::Ascii, g1: first };
-    // Senders forget to repeat the escape after a delimiter; a high byte can mean only this set.
-    let supposed = sets.iter().copied().find(|s| s.is_multibyte() && !s.takes_g0());
-    let mut state = initial;
-    let mut out = String::with_capacity(raw.len());
-    let mut damaged = false;
-    let mut run: Vec<u8> = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = raw.get(at) {
-        if byte == ESC {
-            damaged |= flush(&mut run, state, supposed, &mut out);
-            match escape(raw.get(at + 1..).unwrap_or_default()) {
-                Some((designated, length)) => {
-                    state = designated(state);
-                    at += 1 + length;
-                }
-                None => {
-                    damaged = true;
-                    at += 1;
-                }
-            }
-            continue;
-        }
-        if resets(byte, kind, state.g0) {
-            damaged |= flush(&mut run, state, supposed, &mut out);
-            state = initial;
-            out.push(char::from(byte));
-        } else {
-            run.push(byte);
-        }
-        at += 1;
-    }
-    damaged |= flush(&mut run, state, supposed, &mut out);
-    (out, damaged)
-}
-
-/// Whether `byte` ends all designations.
-fn resets(byte: u8, kind: Kind, g0: Repertoire) -> bool {
-    match byte {
-        b'\t' | b'\n' | b'\r' | 0x0c => true,
-        // In a two-byte set these are trail bytes; the standard wants an escape before a delimiter.
-        _ if g0.takes_g0() => false,
-        b'\\' => kind != Kind::Paragraph,
-        b'^' | b'=' => kind == Kind::PersonName,
-        _ => false,
-    }
-}
-
-type Designate = fn(Designation) -> Designation;
-
-/// The designation that follows an ESC and how many bytes it takes.
-fn escape(rest: &[u8]) -> Option<(Designate, usize)> {
-    use Repertoire::{Ascii, Gb2312, JisX0208, JisX0212, KsX1001, Latin1, Single};
-    let known: &[(&[u8], Designate)] = &[
-        (b"(B", |d| Designation { g0: Ascii, ..d }),
-        (b"(J", |d| Designation { g0: Ascii, ..d }),
-        (b")I", |d| Designation { g1: Single(SHIFT_JIS), ..d }),
-        (b"$B", |d| Designation { g0: JisX0208, ..d }),
-        (b"$@", |d| Designation { g0: JisX0208, ..d }),
-        (b"$(D", |d| Designation { g0: JisX0212, ..d }),
-        (b"$)C", |d| Designation { g1: KsX1001, ..d }),
-        (b"$)A", |d| Designation { g1: Gb2312, ..d }),
-        (b"-A", |d| Designation { g1: Latin1, ..d }),
-        (b"-B", |d| Designation { g1: Single(ISO_8859_2), ..d }),
-        (b"-C", |d| Designation { g1: Single(ISO_8859_3), ..d }),
-        (b"-D", |d| Designation { g1: Single(ISO_8859_4), ..d }),
-        (b"-L", |d| Designation { g1: Single(ISO_8859_5), ..d }),
-        (b"-G", |d| Designation { g1: Single(ISO_8859_6), ..d }),
-        (b"-F", |d| Designation { g1: Single(ISO_8859_7), ..d }),
-        (b"-H", |d| Designation { g1: Single(ISO_8859_8), ..d }),
-        (b"-M", |d| Designation { g1: Single(WINDOWS_1254), ..d }),
-        (b"-b", |d| Designation { g1: Single(ISO_8859_15), ..d }),
-        (b"-T", |d| Designation { g1: Single(WINDOWS_874), ..d }),
-    ];
-    let (sequence, designate) = known.iter().find(|(seq, _)| rest.starts_with(seq))?;
-    Some((*designate, sequence.len()))
-}
-
-/// Decodes what has been collected under one designation. Returns whether anything was lost.
-fn flush(
-    run: &mut Vec<u8>,
-    state: Designation,
-    supposed: Option<Repertoire>,
-    out: &mut String,
-) -> bool {
-    let bytes = std::mem::take(run);
-    if bytes.is_empty() {
-        return false;
-    }
-    if state.g0.takes_g0() {
-        let prefix: &[u8] = if state.g0 == Repertoire::JisX0212 { &[0x8f] } else { &[] };
-        let packed: Vec<u8> = bytes
-            .chunks(2)
-            .flat_map(|pair| prefix.iter().copied().chain(pair.iter().map(|b| b | 0x80)))
-            .collect();
-        return append(EUC_JP, &packed, out);
-    }
-    if bytes.is_ascii() {
-        out.extend(bytes.iter().map(|b| char::from(*b)));
-        return false;
-    }
-    match (state.g1, supposed) {
-        (Repertoire::Latin1, _) => {
-            out.push_str(&encoding_rs::mem::decode_latin1(&bytes));
-            false
-        }
-        (Repertoire::Single(encoding), _) => append(encoding, &bytes, out),
-        (Repertoire::KsX1001, _) => append(EUC_KR, &bytes, out),
-        (Repertoire::Gb2312, _) => append(GB18030, &bytes, out),
-        (_, Some(Repertoire::KsX1001)) => {
-            append(EUC_KR, &bytes, out);
-            true
-        }
-        // Nothing is designated for high bytes: UTF-8 if it is that, else the Chinese reading.
-        _ => {
-            match std::str::from_utf8(&bytes) {
-                Ok(text) => out.push_str(text),
-                Err(_) => {
-                    append(GB18030, &bytes, out);
-                }
-            }
-            true
-        }
-    }
-}
-
-fn append(encoding: &'static Encoding, bytes: &[u8], out: &mut String) -> bool {
-    let (text, damaged) = encoding.decode_without_bom_handling(bytes);
-    out.push_str(&text);
-    damaged
-}
-
 /// The declaration itself, as far as it is printable ASCII, at most 128 characters.
 fn printable(raw: &[u8]) -> String {
     let kept = raw.iter().filter(|b| (0x20..0x7f).contains(*b)).take(MAX_DECLARED);
     kept.map(|b| char::from(*b)).collect::<String>().trim_end().to_owned()
 }
 
-const ESC: u8 = 0x1b;
 const MAX_DECLARED: usize = 128;
 
 #[cfg(test)]
@@ -469,6 +321,10 @@ mod tests {
         assert_eq!(name(Some("NONSENSE"), text.as_bytes()), (text.to_owned(), true));
         assert_eq!(name(Some("ISO_IR 100"), "李^小龙".as_bytes()), ("李^小龙".to_owned(), true));
         assert_eq!(name(Some("NONSENSE"), b"plain"), ("plain".to_owned(), false));
+        assert_eq!(name(Some("GB18030"), "李^小龙".as_bytes()), ("李^小龙".to_owned(), true));
+        let forgetful = Some("\\ISO 2022 IR 58");
+        assert_eq!(name(forgetful, b"\xc4\xa3"), ("模".to_owned(), true), "valid UTF-8 by chance");
+        assert_eq!(name(forgetful, "李^小龙".as_bytes()), ("李^小龙".to_owned(), true));
         let cut = &"张小东".as_bytes()[..8];
         assert_eq!(name(Some("ISO_IR 192"), cut), ("张小\u{fffd}".to_owned(), true));
     }
