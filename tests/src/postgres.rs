@@ -15,6 +15,14 @@ use crate::process::{Peer, Ready, find_program, free_port, run};
 /// Ports tried: another process may take one between our asking and the server's binding.
 const START_ATTEMPTS: usize = 3;
 
+/// Arguments: both programs, the data folder, the port. Under one keeper, which thus also ends a half-made cluster.
+const INITDB_AND_POSTGRES: &str = r#"
+initdb=$1; postgres=$2; data=$3; port=$4
+"$initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync || exit 1
+exec "$postgres" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
+    -c fsync=off -c max_connections=300 -c shared_buffers=64MB
+"#;
+
 static SERVER: OnceLock<Result<Postgres, String>> = OnceLock::new();
 static DATABASES: AtomicU64 = AtomicU64::new(0);
 
@@ -75,27 +83,16 @@ impl Postgres {
             chown(folder.path(), Some(uid), Some(gid))?;
         }
         let data = folder.path().join("data");
-        let mut init = user.command("initdb")?;
-        init.arg("-D").arg(&data);
-        init.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
-        run(init.current_dir(folder.path()))?;
-
         let port = free_port()?;
-        let mut command = user.command("postgres")?;
-        command.arg("-D").arg(&data).args(["-p", &port.to_string()]).current_dir(folder.path());
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "fsync=off",
-            "max_connections=300",
-            "shared_buffers=64MB",
-        ] {
-            command.args(["-c", setting]);
-        }
+        let mut command = user.command(Path::new("sh"));
+        command.args(["-c", INITDB_AND_POSTGRES, "postgres"]);
+        command.arg(program("initdb")?).arg(program("postgres")?).arg(&data).arg(port.to_string());
+        command.current_dir(folder.path()).env("LC_ALL", "C");
         // From here on the keeper removes the folder, also when this process is killed.
         let folder = folder.keep();
         let ready = Ready::Output("database system is ready to accept connections".into());
-        let peer = Peer::start_with(&command, ready, "QUIT", Some(&folder))
+        // The fast shutdown: it waits for no client and gives its shared memory back.
+        let peer = Peer::start_with(&command, ready, "INT", Some(&folder))
             .context("PostgreSQL does not start")?;
         Ok(Self { port, peer })
     }
@@ -114,20 +111,23 @@ impl ServerUser {
         Ok(Self(Some((uid, id(&["-g", "postgres"]).context(missing)?))))
     }
 
-    /// One of the server's programs under this user. `setpriv` becomes the program, so that signals reach it.
-    fn command(&self, program: &str) -> Result<Command> {
-        let program = find_program(program, &program_folders()).with_context(|| {
-            format!("{program} is not in PATH nor in /usr/lib/postgresql/*/bin: install the Debian package postgresql")
-        })?;
+    /// `program` under this user. `setpriv` becomes the program, so that signals reach it.
+    fn command(&self, program: &Path) -> Command {
         let Some((uid, gid)) = self.0 else {
-            return Ok(Command::new(program));
+            return Command::new(program);
         };
         let mut command = Command::new("setpriv");
+        let user = [format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into()];
+        command.args(user).arg(program);
         command
-            .args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into()])
-            .arg(program);
-        Ok(command)
     }
+}
+
+/// One of the server's programs.
+fn program(name: &str) -> Result<PathBuf> {
+    find_program(name, &program_folders()).with_context(|| {
+        format!("{name} is not in PATH nor in /usr/lib/postgresql/*/bin: install the Debian package postgresql")
+    })
 }
 
 fn id(arguments: &[&str]) -> Result<u32> {

@@ -3,9 +3,10 @@
 //! A peer runs under a small shell that holds one end of a pipe. When the other end closes, because the [`Peer`] was dropped or
 //! because the test process died in whatever way, the shell stops the peer, removes its scratch folder and ends.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,7 +14,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempPath;
 
 /// How long a peer may take until it serves; a cold Python on a loaded two-core machine takes 10 s.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ pub enum Ready {
 pub struct Peer {
     keeper: Child,
     pipe: Option<ChildStdin>,
-    output: TempPath,
+    output: File,
 }
 
 impl Peer {
@@ -71,8 +71,8 @@ impl Peer {
         stop: &str,
         scratch: Option<&Path>,
     ) -> Result<Self> {
-        let output = tempfile::NamedTempFile::new()?.into_temp_path();
-        let log = File::create(&output)?;
+        // A file without a name, which cannot stay behind.
+        let output = tempfile::tempfile()?;
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "keeper", stop]).arg(scratch.unwrap_or(Path::new("")));
         keeper.arg(command.get_program()).args(command.get_args());
@@ -86,7 +86,11 @@ impl Peer {
             keeper.current_dir(folder);
         }
         // A group of its own: the last thing the keeper does is to end whatever the peer has left running in it.
-        keeper.process_group(0).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        keeper
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone()?)
+            .stderr(output.try_clone()?);
         let mut keeper = keeper.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let pipe = keeper.stdin.take();
         let mut peer = Self { keeper, pipe, output };
@@ -96,9 +100,11 @@ impl Peer {
 
     /// What the peer has printed so far, standard output and errors together.
     pub fn output(&self) -> String {
-        fs::read(&self.output)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        // At an offset of our own: the position is shared with the writers.
+        let length = self.output.metadata().map_or(0, |about| about.len());
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        let read = self.output.read_at(&mut bytes, 0).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
     }
 
     /// Whether the peer still runs.
@@ -106,7 +112,6 @@ impl Peer {
         matches!(self.keeper.try_wait(), Ok(None))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a foreign program gives no event to wait on")]
     fn wait_until(&mut self, ready: &Ready) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
@@ -124,6 +129,7 @@ impl Peer {
             if Instant::now() > deadline {
                 bail!("not within {START_LIMIT:?}: {}", self.tail());
             }
+            // A foreign program gives no event to wait on.
             thread::sleep(POLL_INTERVAL);
         }
     }

@@ -192,7 +192,7 @@ fn keys_in(folder: &Path, shard: u8) -> Result<Vec<BlobKey>, BlobError> {
         match name.to_str().filter(|name| name.len() == 32).and_then(BlobKey::parse) {
             Some(key) if key.shard() == shard => keys.push(key),
             _ => {
-                tracing::warn!(blobs.shard = shard, "a file that is not ours lies among the blobs")
+                tracing::warn!(blobs.shard = shard, "a file that is not ours lies among the blobs");
             }
         }
     }
