@@ -109,6 +109,26 @@ fn text_moved_between_fields_or_events_is_found() {
 }
 
 #[test]
+fn an_event_of_another_history_with_a_good_seal_is_found() {
+    // The same key, the same numbers, another second event: as after a restored backup.
+    let good = sealed((1..=5).map(record).collect(), "key");
+    let other = (1..=5).map(|seq| Record { id: format!("other-{}", seq.min(2)), ..record(seq) });
+    let other = sealed(other.collect(), "key");
+    for at in 1..5 {
+        let mut bad = good.clone();
+        bad.events[at] = other.events[at].clone();
+        let fault = ChainFault::Seal { seq: i64::try_from(at).expect("few") + 1 };
+        assert_eq!(verify(&bad), Err(fault));
+    }
+    let mut bad = good.clone();
+    bad.events.truncate(3);
+    bad.events.extend_from_slice(&other.events[3..]);
+    assert_eq!(verify(&bad), Err(ChainFault::Seal { seq: 4 }), "a tail grafted on");
+    let bad = Chain { events: other.events, ..good };
+    assert_eq!(verify(&bad), Err(ChainFault::Head), "a whole history under the head of another");
+}
+
+#[test]
 fn who_lacks_the_key_cannot_make_a_new_chain() {
     let forged = sealed((1..=5).map(record).collect(), "guess");
     assert_eq!(verify(&forged), Err(ChainFault::Seal { seq: 1 }));

@@ -115,7 +115,8 @@ proptest! {
                 prop_assert!(key(a, now) < key(b, now));
             }
         }
-        let lanes: Vec<u8> = one.iter().map(|case| lane(case.priority)).collect();
+        let lanes: Vec<u8> =
+            one.iter().map(|case| u8::from(case.priority != Priority::Stat)).collect();
         prop_assert!(lanes.is_sorted(), "lane 0 first");
         for pair in one.windows(2).filter(|pair| lane(pair[0].priority) == lane(pair[1].priority)) {
             prop_assert!(bucket(&pair[0], now) <= bucket(&pair[1], now), "then by slack");
@@ -247,6 +248,18 @@ fn even_with_more_than_can_be_borne_the_old_are_served() {
         let forgotten: Vec<usize> = (0..third).filter(|n| waits[*n].is_none()).collect();
         assert!(forgotten.is_empty(), "seed {seed}: starved {forgotten:?}");
     }
+}
+
+#[test]
+fn an_emergency_goes_before_what_is_long_overdue() {
+    let mut cases = [
+        waiting(1, 1, Priority::Urgent, -3_000, 60),
+        waiting(2, 1, Priority::Routine, -3_000, 60),
+        waiting(3, 1, Priority::Stat, 0, 60),
+    ];
+    order(&mut cases, START);
+    assert_eq!(cases[0].case, case_id(3));
+    assert_eq!(Priority::ALL.iter().map(|p| lane(*p)).collect::<Vec<_>>(), [0, 1, 1]);
 }
 
 #[test]
