@@ -46,6 +46,16 @@ pub enum SecretError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The master key is gone while keys that it wraps are there.
+    #[error(
+        "{} is missing, but keys wrapped by it are there: restore it from the backup; without it they \
+         are lost",
+        path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key has the wrong length or encoding.
     #[error("{0} is not a valid key")]
     Malformed(&'static str),
@@ -83,6 +93,7 @@ impl MasterKey {
                 let bytes = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
                 bytes.map(Self).ok_or(SecretError::Malformed(MASTER_KEY_FILE))
             }
+            None if holds_keys(dir) => Err(SecretError::Missing { path }),
             None => {
                 let mut key = [0; KEY_LEN];
                 entropy.fill(&mut key);
@@ -241,6 +252,12 @@ pub fn random_token(entropy: &dyn Entropy) -> String {
     hex::encode(bytes)
 }
 
+/// Whether a key directory has been in use: a new master key there would make the others useless.
+fn holds_keys(dir: &Path) -> bool {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten();
+    files.into_iter().any(|file| file.path().extension().is_some_and(|ending| ending == "key"))
+}
+
 /// Reads a file that only its owner may read; `None` if there is none.
 pub(crate) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, SecretError> {
     let failed = |source| SecretError::File { path: path.to_owned(), source };
@@ -320,6 +337,15 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("ours");
         let error = MasterKey::open(&keys, None, &entropy).expect_err("too short");
         assert!(matches!(error, SecretError::Malformed(_)), "a damaged key is never replaced");
+    }
+
+    #[test]
+    fn a_lost_master_key_is_not_replaced_while_others_hang_on_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("ca.key"), "v1.00.00").expect("written");
+        let error = MasterKey::open(dir.path(), None, &SeededEntropy::new(1)).expect_err("lost");
+        assert!(matches!(error, SecretError::Missing { .. }), "{error}");
+        assert!(!dir.path().join(MASTER_KEY_FILE).exists());
     }
 
     #[test]

@@ -58,12 +58,19 @@ fn root(
     entropy: &dyn Entropy,
 ) -> Result<(CertificateDer<'static>, Issuer<'static, KeyPair>), TlsError> {
     let (path, key_path) = (dir.join(CA_FILE), dir.join(CA_KEY_FILE));
-    if let (Some(pem), Some(key)) = (read_private(&path)?, open_key(&key_path, CA_PURPOSE, vault)?)
-    {
-        let wrong = |error: String| TlsError::File { path: path.clone(), message: error };
-        let der = CertificateDer::from_pem_slice(&pem).map_err(|error| wrong(error.to_string()))?;
-        let pair = KeyPair::try_from(key).map_err(|error| wrong(error.to_string()))?;
-        return Ok((der, Issuer::new(root_params(), pair)));
+    let wrong = |message: String| TlsError::File { path: path.clone(), message };
+    match (read_public(&path)?, open_key(&key_path, CA_PURPOSE, vault)?) {
+        (Some(pem), Some(key)) => {
+            let der = CertificateDer::from_pem_slice(&pem).map_err(|e| wrong(e.to_string()))?;
+            let pair = KeyPair::try_from(key).map_err(|e| wrong(e.to_string()))?;
+            return Ok((der, Issuer::new(root_params(), pair)));
+        }
+        // People trust this root already: another one in its place would lock them all out.
+        (Some(_), None) => {
+            let message = format!("{CA_KEY_FILE} is missing: restore it, or remove {CA_FILE} too");
+            return Err(wrong(message));
+        }
+        (None, _) => {}
     }
     let mut params = root_params();
     set_validity(&mut params, now, CA_DAYS);
@@ -110,7 +117,7 @@ fn stored(
     vault: &Vault,
     now: Timestamp,
 ) -> Result<Option<CertifiedKey>, TlsError> {
-    let pem = read_private(&dir.join(SERVER_FILE))?;
+    let pem = read_public(&dir.join(SERVER_FILE))?;
     let key = open_key(&dir.join(SERVER_KEY_FILE), SERVER_PURPOSE, vault)?;
     let (Some(pem), Some(key)) = (pem, key) else { return Ok(None) };
     let Ok(leaf) = CertificateDer::from_pem_slice(&pem) else { return Ok(None) };
@@ -191,6 +198,15 @@ fn save_key(
 ) -> Result<(), TlsError> {
     let sealed = vault.seal(purpose, key.serialized_der(), entropy)?;
     Ok(write_private(path, sealed.as_bytes())?)
+}
+
+/// Reads a certificate, which anybody may see; `None` if there is none.
+fn read_public(path: &Path) -> Result<Option<Vec<u8>>, TlsError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TlsError::File { path: path.to_owned(), message: error.to_string() }),
+    }
 }
 
 fn open_key(path: &Path, purpose: &str, vault: &Vault) -> Result<Option<Vec<u8>>, TlsError> {

@@ -103,6 +103,24 @@ fn other_names_or_a_lost_key_mean_a_new_certificate() {
 }
 
 #[test]
+fn a_root_is_never_replaced_while_its_certificate_is_there() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let config = config(dir.path());
+    let first = open(&config, NOW).expect("made");
+    let root = config.keys_dir().join(CA_FILE);
+    let public = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(&root, public).expect("ours");
+    assert_eq!(shown(&open(&config, NOW).expect("a certificate may be read")), shown(&first));
+
+    std::fs::remove_file(config.keys_dir().join("ca.key")).expect("ours");
+    let error = open(&config, NOW).expect_err("the root's key is gone").to_string();
+    assert!(error.contains("ca.key is missing"), "{error}");
+    std::fs::remove_file(root).expect("ours");
+    assert_ne!(shown(&open(&config, NOW).expect("begun anew")), shown(&first));
+}
+
+#[test]
 fn keys_on_disk_are_wrapped_and_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().expect("a temporary directory");
