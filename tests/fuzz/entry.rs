@@ -5,7 +5,8 @@ use medrelay_dicom::command::Command;
 use medrelay_dicom::pdu::{Frame, Framer, FramerLimits, Part, PduError};
 use medrelay_dicom::scan::{Encoding, Header, Limits, ScanError, Scanner, WANTED};
 
-/// A data set: the first byte chooses the size of the pieces, the rest is scanned in every encoding.
+/// A data set: the first byte chooses the size of the pieces, the rest is scanned in every
+/// encoding.
 pub fn scan(data: &[u8]) {
     let [piece, data @ ..] = data else { return };
     let piece = usize::from(*piece).max(1);

@@ -1,7 +1,8 @@
-//! Unique identifiers: what counts as one, which name a SOP class and which a transfer syntax, and our own.
+//! Unique identifiers: what counts as one, which name a SOP class and which a transfer syntax, and
+//! our own.
 //!
-//! The tables come from the dictionary of the standard, so that a new edition is a new dictionary version and
-//! nothing else.
+//! The tables come from the dictionary of the standard, so that a new edition is a new dictionary
+//! version and nothing else.
 
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
@@ -11,7 +12,8 @@ use medrelay_core::id::{NameError, Uid};
 
 use crate::scan::Encoding;
 
-/// Implementation Class UID that we announce (PS3.7 D.3.3.2): a UUID written as an OID arc (PS3.5 B.2).
+/// Implementation Class UID that we announce (PS3.7 D.3.3.2): a UUID written as an OID arc (PS3.5
+/// B.2).
 pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.280531424118337088060320355623177759246";
 
 /// Implementation Version Name that we announce (PS3.7 D.3.3.2), at most 16 characters.
@@ -31,7 +33,8 @@ pub fn parse(value: &[u8]) -> Result<Uid, NameError> {
     std::str::from_utf8(value).map_err(|_| NameError::Uid).and_then(Uid::parse)
 }
 
-/// Whether instances of this SOP class are stored with C-STORE (PS3.4 B.5, GG and the retired ones).
+/// Whether instances of this SOP class are stored with C-STORE (PS3.4 B.5, GG and the retired
+/// ones).
 #[must_use]
 pub fn is_storage_sop_class(uid: &str) -> bool {
     if uid == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
@@ -47,13 +50,15 @@ pub fn sop_class_name(uid: &str) -> Option<&'static str> {
     StandardSopClassDictionary.by_uid(uid).map(|entry| entry.name)
 }
 
-/// The short name of a transfer syntax, for logs and tables; `None` when it is not in [`TRANSFER_SYNTAXES`].
+/// The short name of a transfer syntax, for logs and tables; `None` when it is not in
+/// [`TRANSFER_SYNTAXES`].
 #[must_use]
 pub fn transfer_syntax_name(uid: &str) -> Option<&'static str> {
     TRANSFER_SYNTAXES.iter().find(|(known, _)| *known == uid).map(|(_, name)| *name)
 }
 
-/// How a data set in this transfer syntax is written (PS3.5 A); `None` for a syntax that we cannot scan.
+/// How a data set in this transfer syntax is written (PS3.5 A); `None` for a syntax that we cannot
+/// scan.
 #[must_use]
 pub fn encoding(transfer_syntax: &str) -> Option<Encoding> {
     transfer_syntax_name(transfer_syntax)?;
@@ -84,7 +89,8 @@ pub const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// Every transfer syntax of the standard in which stored data sets travel, with its keyword.
 ///
-/// Not here: real-time video (PS3.22), and the retired MIME and XML wrappings, which are no data sets.
+/// Not here: real-time video (PS3.22), and the retired MIME and XML wrappings, which are no data
+/// sets.
 pub const TRANSFER_SYNTAXES: &[(&str, &str)] = &[
     ("1.2.840.10008.1.2", "ImplicitVRLittleEndian"),
     ("1.2.840.10008.1.2.1", "ExplicitVRLittleEndian"),
@@ -145,7 +151,8 @@ pub const TRANSFER_SYNTAXES: &[(&str, &str)] = &[
     ("1.2.840.10008.1.2.8.1", "DeflatedImageFrameCompression"),
 ];
 
-/// A value without its trailing padding: spaces and the NUL that fills a UID to even length (PS3.5 6.2).
+/// A value without its trailing padding: spaces and the NUL that fills a UID to even length (PS3.5
+/// 6.2).
 pub(crate) fn unpadded(value: &[u8]) -> &[u8] {
     let end = value.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
     &value[..end]

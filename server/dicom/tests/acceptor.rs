@@ -1,4 +1,5 @@
-//! Associations told as stories over an in-memory stream, with a virtual clock: good senders, slow ones, rude ones.
+//! Associations told as stories over an in-memory stream, with a virtual clock: good senders, slow
+//! ones, rude ones.
 
 #[expect(dead_code, reason = "each test binary uses a part of the shared harness")]
 mod support;

@@ -1,4 +1,5 @@
-//! The fuzz entry points over a seeded corpus: 20,000 mutants of well-formed and hostile inputs in every test run.
+//! The fuzz entry points over a seeded corpus: 20,000 mutants of well-formed and hostile inputs in
+//! every test run.
 
 #[path = "../../../tests/fuzz/entry.rs"]
 mod entry;

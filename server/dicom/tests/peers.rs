@@ -9,8 +9,8 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use medrelay_dicom::association::Prompt;
 use medrelay_dicom::association::acceptor::{AcceptorConfig, serve};
-use medrelay_dicom::association::prepare;
 use medrelay_dicom::association::requestor::{
     Association, Proposal, RequestError, RequestorConfig, StoreObject, dial,
 };
@@ -48,7 +48,7 @@ async fn listen(shelf: &Shelf) -> Result<SocketAddr> {
         while let Ok((stream, _)) = listener.accept().await {
             let shelf = shelf.clone();
             tokio::spawn(async move {
-                prepare(&stream).expect("a fresh socket");
+                let stream = Prompt::new(stream).expect("a fresh socket");
                 let (config, stop) = (AcceptorConfig::default(), CancellationToken::new());
                 serve(stream, &loopback(), &shelf, &config, &stop).await
             });
@@ -57,9 +57,12 @@ async fn listen(shelf: &Shelf) -> Result<SocketAddr> {
     Ok(address)
 }
 
-/// A few CT slices as files.
-fn phantom(folder: &Path, slices: u32) -> Result<Vec<PathBuf>> {
-    let spec = PhantomSpec { instances: slices, ..PhantomSpec::new(Modality::Ct, 7) };
+fn ct_spec() -> PhantomSpec {
+    PhantomSpec::new(Modality::Ct, 7)
+}
+
+/// Slices as files.
+fn phantom(folder: &Path, spec: &PhantomSpec) -> Result<Vec<PathBuf>> {
     let files = spec.iter().enumerate().map(|(index, instance)| {
         let path = folder.join(format!("{index}.dcm"));
         std::fs::write(&path, instance.to_file(None))?;
@@ -105,7 +108,7 @@ async fn echoscu_proposes_128_contexts() -> Result<()> {
 #[tokio::test]
 async fn storescu_and_dcmsend_bring_whole_objects_in_pdus_of_any_size() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let files = phantom(folder.path(), 3)?;
+    let files = phantom(folder.path(), &PhantomSpec { instances: 3, ..ct_spec() })?;
     let senders: [(&str, &[&str]); 5] = [
         ("storescu", &["-v", "-pdu", "4096"]),
         ("storescu", &["-v", "-pdu", "131072", "--max-send-pdu", "4096"]),
@@ -140,7 +143,7 @@ async fn storescu_and_dcmsend_bring_whole_objects_in_pdus_of_any_size() -> Resul
 #[tokio::test]
 async fn storescu_is_told_why_an_object_was_refused_and_goes_on() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let files = phantom(folder.path(), 2)?;
+    let files = phantom(folder.path(), &PhantomSpec { instances: 2, ..ct_spec() })?;
     let port = listen(&Shelf::new(Manner::RefusesAfter(10_000))).await?.port().to_string();
     let mut arguments = vec!["-v", "--no-halt", "127.0.0.1", &port];
     arguments.extend(files.iter().map(|path| text(path)));
@@ -185,10 +188,7 @@ impl Receiver {
         bail!("storescp does not listen");
     }
 
-    async fn open(
-        &self,
-        proposals: &[Proposal],
-    ) -> Result<Association<tokio::net::TcpStream>, RequestError> {
+    async fn open(&self, proposals: &[Proposal]) -> Result<Association<Prompt>, RequestError> {
         let stream = dial(("127.0.0.1", self.port), Duration::from_secs(5)).await?;
         Association::open(stream, RequestorConfig::new("MEDRELAY", "PACS"), proposals).await
     }
@@ -211,7 +211,7 @@ async fn our_requestor_stores_into_storescp_byte_for_byte() -> Result<()> {
         let receiver = Receiver::start(folder.path(), options).await?;
         let mut association = receiver.open(&ct_and_echo()).await?;
         ensure!(association.echo().await?.status == Status::SUCCESS);
-        let spec = PhantomSpec { instances: 3, ..PhantomSpec::new(Modality::Ct, 7) };
+        let spec = PhantomSpec { instances: 3, ..ct_spec() };
         for instance in spec.iter() {
             let object = StoreObject {
                 sop_class: instance.sop_class.clone(),
@@ -272,5 +272,23 @@ async fn our_requestor_says_what_is_wrong() -> Result<()> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let nobody = dial(("127.0.0.1", port), Duration::from_secs(1)).await;
     ensure!(matches!(nobody, Err(RequestError::Unreachable(_))), "{nobody:?}");
+    Ok(())
+}
+
+/// Not a benchmark: a listener that lets the sender wait for delayed acknowledgements needs 40 ms
+/// for every object, however fast the machine is.
+#[tokio::test]
+async fn a_stock_sender_never_waits_for_an_acknowledgement() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let spec = PhantomSpec { instances: 100, rows: 300, columns: 300, ..ct_spec() };
+    let files = phantom(folder.path(), &spec)?;
+    let port = listen(&Shelf::new(Manner::Counting)).await?.port().to_string();
+    let mut arguments = vec!["127.0.0.1", &port];
+    arguments.extend(files.iter().map(|path| text(path)));
+    let started = tokio::time::Instant::now();
+    let output = run("storescu", &arguments).await?;
+    ensure!(output.status.success(), "{}", said(&output));
+    let spent = started.elapsed();
+    ensure!(spent < Duration::from_millis(100 * 25), "100 objects took {spent:?}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A byte stream with a framer on it, and the patience that we have with whoever is at the other end.
+//! A byte stream with a framer on it, and the patience that we have with whoever is at the other
+//! end.
 
 use std::io;
 use std::time::Duration;
@@ -9,11 +10,12 @@ use tokio::time::{Instant, timeout};
 
 use crate::pdu::{Frame, Framer, FramerLimits, PduError};
 
-/// How fast a peer must be inside a message, so that a byte every ten seconds does not hold a connection for ever:
-/// `bytes` in every `window` that we spend waiting for it.
+/// How fast a peer must be inside a message, so that a byte every ten seconds does not hold a
+/// connection for ever: `bytes` in every `window` that we spend waiting for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Time that we are ready to wait for `bytes`. Time that we need ourselves (a slow disk) does not count.
+    /// Time that we are ready to wait for `bytes`. Time that we need ourselves (a slow disk) does
+    /// not count.
     pub window: Duration,
     /// Bytes after which a new window starts.
     pub bytes: usize,
@@ -131,8 +133,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(())
     }
 
-    /// Writes what is left in `output`, closes our side and waits a moment for the peer to close its own, because
-    /// a socket closed with unread bytes destroys what was sent last. Nothing that fails here matters any more.
+    /// Writes what is left in `output`, closes our side and waits a moment for the peer to close
+    /// its own, because a socket closed with unread bytes destroys what was sent last. Nothing that
+    /// fails here matters any more.
     pub(super) async fn close(&mut self) {
         let _ = timeout(LINGER, async {
             self.stream.write_all(&self.output).await?;

@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::{Instant, timeout};
 
-use super::Pace;
 use super::connection::{Connection, ConnectionError};
+use super::{Pace, Prompt};
 use crate::command::{self, Command, MoveOriginator, Priority, Reply, StoreCommand};
 use crate::pdu::{
     self, Abort, AssociateAccept, AssociateRequest, ContextOutcome, FRAGMENT_HEAD_BYTES, Frame,
@@ -25,7 +25,8 @@ pub struct RequestorConfig {
     pub calling_ae_title: String,
     /// The title that the peer expects.
     pub called_ae_title: String,
-    /// Longest P-DATA-TF PDU that we announce, and the longest that we send even to a peer that takes more.
+    /// Longest P-DATA-TF PDU that we announce, and the longest that we send even to a peer that
+    /// takes more.
     pub max_pdu_bytes: u32,
     /// Time for the peer to answer the association request or a release.
     pub association_timeout: Duration,
@@ -60,8 +61,9 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// Every SOP class with every transfer syntax, each pair in a context of its own, so that the peer's answer
-    /// says exactly what it takes. The first 128 pairs; more than that need a second association.
+    /// Every SOP class with every transfer syntax, each pair in a context of its own, so that the
+    /// peer's answer says exactly what it takes. The first 128 pairs; more than that need a second
+    /// association.
     #[must_use]
     pub fn pairs(pairs: impl IntoIterator<Item = (Uid, Uid)>) -> Vec<Self> {
         let mut proposals: Vec<Self> = Vec::new();
@@ -99,7 +101,8 @@ pub enum RequestError {
     /// No connection: try again later.
     #[error("unreachable: {0}")]
     Unreachable(#[source] io::Error),
-    /// The peer refuses the association: try again if transient, else somebody must change a configuration.
+    /// The peer refuses the association: try again if transient, else somebody must change a
+    /// configuration.
     #[error("association rejected: {}", .0.text())]
     Rejected(Rejection),
     /// The peer does not take this SOP class in this transfer syntax: another encoding may help.
@@ -122,7 +125,8 @@ pub enum RequestError {
     /// The peer breaks the protocol: somebody must look at it.
     #[error("peer breaks the protocol: {0}")]
     Protocol(String),
-    /// Our own data set could not be read, or is not as long as announced: somebody must look at it.
+    /// Our own data set could not be read, or is not as long as announced: somebody must look at
+    /// it.
     #[error("data set to send: {0}")]
     Source(#[source] io::Error),
 }
@@ -143,16 +147,16 @@ impl RequestError {
 ///
 /// # Errors
 /// [`RequestError::Unreachable`], also when `limit` passes.
-pub async fn dial(address: impl ToSocketAddrs, limit: Duration) -> Result<TcpStream, RequestError> {
+pub async fn dial(address: impl ToSocketAddrs, limit: Duration) -> Result<Prompt, RequestError> {
     let connected = timeout(limit, TcpStream::connect(address)).await;
     let stream = connected
         .map_err(|_| RequestError::Unreachable(io::ErrorKind::TimedOut.into()))?
         .map_err(RequestError::Unreachable)?;
-    super::prepare(&stream).map_err(RequestError::Unreachable)?;
-    Ok(stream)
+    Prompt::new(stream).map_err(RequestError::Unreachable)
 }
 
-/// An open association. Dropping it closes the connection without a word; prefer [`Association::release`].
+/// An open association. Dropping it closes the connection without a word; prefer
+/// [`Association::release`].
 pub struct Association<S> {
     connection: Connection<S>,
     config: RequestorConfig,
@@ -232,10 +236,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
         self.response(command::C_ECHO_RQ, message_id).await
     }
 
-    /// C-STORE: streams a data set and waits for the answer. A status of failure is an answer, not an error.
+    /// C-STORE: streams a data set and waits for the answer. A status of failure is an answer, not
+    /// an error.
     ///
     /// # Errors
-    /// After any error but [`RequestError::ContextNotAccepted`] the association cannot be used any more.
+    /// After any error but [`RequestError::ContextNotAccepted`] the association cannot be used any
+    /// more.
     pub async fn store(
         &mut self,
         object: &StoreObject,
@@ -280,7 +286,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
         self.connection.close().await;
     }
 
-    /// Sends exactly `bytes` bytes of `data`, the command in `output` in front of them, one write a PDU.
+    /// Sends exactly `bytes` bytes of `data`, the command in `output` in front of them, one write a
+    /// PDU.
     async fn send_data_set(
         &mut self,
         context_id: u8,
@@ -362,7 +369,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
         pdu::message(context_id, Part::Command, body, self.send_pdu_bytes, output);
     }
 
-    /// Sends; when that fails, the peer's A-ABORT may be the reason and say more than the broken pipe.
+    /// Sends; when that fails, the peer's A-ABORT may be the reason and say more than the broken
+    /// pipe.
     async fn send(&mut self) -> Result<(), RequestError> {
         let Err(error) = self.connection.send().await else {
             return Ok(());

@@ -1,4 +1,5 @@
-//! DIMSE command sets (PS3.7 6.3, 9.3, E): bounded to read, small to write, always Implicit VR Little Endian.
+//! DIMSE command sets (PS3.7 6.3, 9.3, E): bounded to read, small to write, always Implicit VR
+//! Little Endian.
 
 use bytes::{BufMut, BytesMut};
 use medrelay_core::id::Uid;
@@ -31,12 +32,14 @@ impl Status {
     pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
     /// No room; trying again later may help.
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);
-    /// The data set is not an instance of the SOP class, or not the instance, that the command names.
+    /// The data set is not an instance of the SOP class, or not the instance, that the command
+    /// names.
     pub const DOES_NOT_MATCH_SOP_CLASS: Self = Self(0xA900);
     /// The data set breaks the encoding rules.
     pub const CANNOT_UNDERSTAND: Self = Self(0xC000);
 
-    /// Whether the receiver has taken responsibility: success, or a warning about what it changed (Bxxx).
+    /// Whether the receiver has taken responsibility: success, or a warning about what it changed
+    /// (Bxxx).
     #[must_use]
     pub fn is_stored(self) -> bool {
         self == Self::SUCCESS || self.is_warning()
@@ -80,7 +83,8 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// What is answered to a request: a status and, where it helps whoever reads the sender's log, a comment.
+/// What is answered to a request: a status and, where it helps whoever reads the sender's log, a
+/// comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// Status (0000,0900).
@@ -198,7 +202,8 @@ impl Command {
     /// Reads a whole command set.
     ///
     /// # Errors
-    /// [`CommandError`] when it cannot be answered; what can be answered is [`Command::Unacceptable`].
+    /// [`CommandError`] when it cannot be answered; what can be answered is
+    /// [`Command::Unacceptable`].
     pub fn parse(bytes: &[u8]) -> Result<Self, CommandError> {
         let elements = Elements::parse(bytes)?;
         let field =
@@ -301,8 +306,8 @@ pub fn store_request(command: &StoreCommand) -> BytesMut {
     })
 }
 
-/// The command set of a response to a request with this command field and message ID. C-STORE responses repeat
-/// the SOP class and instance.
+/// The command set of a response to a request with this command field and message ID. C-STORE
+/// responses repeat the SOP class and instance.
 #[must_use]
 pub fn response(
     field: u16,
@@ -360,7 +365,8 @@ impl<'a> Elements<'a> {
         self.raw(element)?.try_into().ok().map(u16::from_le_bytes)
     }
 
-    /// A short text of printable ASCII; anything else becomes a question mark, for it may be logged.
+    /// A short text of printable ASCII; anything else becomes a question mark, for it may be
+    /// logged.
     fn text(&self, element: u16) -> Option<String> {
         let value = unpadded(self.raw(element)?);
         let printable =

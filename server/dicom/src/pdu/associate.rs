@@ -1,4 +1,5 @@
-//! A-ASSOCIATE-RQ and -AC (PS3.8 9.3.2 and 9.3.3, PS3.7 D.3): read from a bounded buffer, item by item.
+//! A-ASSOCIATE-RQ and -AC (PS3.8 9.3.2 and 9.3.3, PS3.7 D.3): read from a bounded buffer, item by
+//! item.
 
 use super::PduError;
 use crate::uids::unpadded;
@@ -237,8 +238,9 @@ impl<'a> Fixed<'a> {
     }
 }
 
-/// User information (PS3.7 D.3.3). Sub-items that we do not negotiate (asynchronous operations window, role
-/// selection, extended negotiation) are passed over, which means that their defaults hold.
+/// User information (PS3.7 D.3.3). Sub-items that we do not negotiate (asynchronous operations
+/// window, role selection, extended negotiation) are passed over, which means that their defaults
+/// hold.
 #[derive(Default)]
 struct UserInformation {
     max_pdu_bytes: u32,
@@ -305,7 +307,8 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Text of a PDU: basic G0 characters, padding removed, anything else shown as a question mark (it will be logged).
+/// Text of a PDU: basic G0 characters, padding removed, anything else shown as a question mark (it
+/// will be logged).
 fn text(value: &[u8]) -> String {
     let value = unpadded(value);
     let start = value.iter().position(|byte| *byte != b' ').unwrap_or(value.len());

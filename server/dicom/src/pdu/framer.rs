@@ -21,7 +21,8 @@ impl Default for FramerLimits {
     }
 }
 
-/// Cuts a byte stream into [`Frame`]s. Holds no bytes itself: they stay in the caller's buffer until they count.
+/// Cuts a byte stream into [`Frame`]s. Holds no bytes itself: they stay in the caller's buffer
+/// until they count.
 #[derive(Debug)]
 pub struct Framer {
     limits: FramerLimits,
@@ -56,7 +57,8 @@ impl Framer {
     /// Takes the next frame out of `buffer`; `None` when more bytes are needed.
     ///
     /// # Errors
-    /// The stream is no upper layer protocol, or breaks a limit. The framer must not be used after that.
+    /// The stream is no upper layer protocol, or breaks a limit. The framer must not be used after
+    /// that.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, PduError> {
         loop {
             match self.state {
@@ -134,7 +136,8 @@ impl Framer {
     }
 }
 
-/// Reads the head of a presentation data value: length, context ID, message control header (PS3.8 E.2).
+/// Reads the head of a presentation data value: length, context ID, message control header (PS3.8
+/// E.2).
 fn value_head(buffer: &mut BytesMut, pdu_remaining: u32) -> Result<State, PduError> {
     let bytes = buffer.get_u32();
     let context_id = buffer.get_u8();

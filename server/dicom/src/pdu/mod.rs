@@ -1,7 +1,8 @@
 //! Protocol data units of the upper layer (PS3.8 9.3): a framer that streams, and writers.
 //!
-//! Presentation data never has to fit in memory: [`Framer`] hands out every byte as soon as it is there, and what
-//! it must collect (association requests and answers) is bounded before a byte of it is read.
+//! Presentation data never has to fit in memory: [`Framer`] hands out every byte as soon as it is
+//! there, and what it must collect (association requests and answers) is bounded before a byte of
+//! it is read.
 
 mod associate;
 mod framer;

@@ -1,4 +1,5 @@
-//! The framer and the writers: what is written comes back, in pieces of any size, and nothing else gets through.
+//! The framer and the writers: what is written comes back, in pieces of any size, and nothing else
+//! gets through.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
@@ -26,7 +27,8 @@ fn request(contexts: usize) -> AssociateRequest {
     }
 }
 
-/// Everything that a framer makes of `bytes` when they arrive in pieces, with the fragments of a value joined.
+/// Everything that a framer makes of `bytes` when they arrive in pieces, with the fragments of a
+/// value joined.
 fn frames(bytes: &[u8], piece: usize) -> Result<Vec<Frame>, PduError> {
     let mut framer = Framer::new(FramerLimits::default());
     let mut buffer = BytesMut::new();

@@ -73,7 +73,8 @@ pub fn abort(abort: Abort, out: &mut BytesMut) {
     short(kind::ABORT, [0, 0, abort.source, abort.reason], out);
 }
 
-/// Appends a whole command or data set that is in memory, in as few PDUs of at most `max_pdu_bytes` as possible.
+/// Appends a whole command or data set that is in memory, in as few PDUs of at most `max_pdu_bytes`
+/// as possible.
 pub fn message(context_id: u8, part: Part, body: &[u8], max_pdu_bytes: u32, out: &mut BytesMut) {
     let room = (max_pdu_bytes as usize).saturating_sub(FRAGMENT_HEAD_BYTES - 6).max(1);
     let mut pieces = body.chunks(room).peekable();
@@ -94,7 +95,8 @@ pub(crate) fn fragment_head(
     bytes: usize,
 ) -> [u8; FRAGMENT_HEAD_BYTES] {
     let control = u8::from(part == Part::Command) | (u8::from(last) << 1);
-    // PDUs are far shorter than four gigabytes: their length is bounded by ours and the peer's maximum.
+    // PDUs are far shorter than four gigabytes: their length is bounded by ours and the peer's
+    // maximum.
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX - 6);
     let [a, b, c, d] = (bytes + 6).to_be_bytes();
     let [e, f, g, h] = (bytes + 2).to_be_bytes();
@@ -144,7 +146,8 @@ fn with_length_u16(kind: u8, out: &mut BytesMut, body: impl FnOnce(&mut BytesMut
     out.put_slice(&[kind, 0, 0, 0]);
     let start = out.len();
     body(out);
-    // Items hold UIDs and titles; a context with more transfer syntaxes than fit is refused by its peer, not here.
+    // Items hold UIDs and titles; a context with more transfer syntaxes than fit is refused by its
+    // peer, not here.
     let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
     out[start - 2..start].copy_from_slice(&length.to_be_bytes());
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use dicom_core::Tag;
 
-/// A data set that must not go any further: refuse it (C000 on DIMSE, 400 on HTTP). Trying again cannot help.
+/// A data set that must not go any further: refuse it (C000 on DIMSE, 400 on HTTP). Trying again
+/// cannot help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub struct ScanError {
     /// The rule that was broken.

@@ -1,4 +1,5 @@
-//! What the scanner keeps of a data set: the identifying elements of the top level, as they were written.
+//! What the scanner keeps of a data set: the identifying elements of the top level, as they were
+//! written.
 
 use dicom_core::Tag;
 
@@ -81,14 +82,15 @@ impl Header {
         self.values.push((tag, value.into_boxed_slice()));
     }
 
-    /// The value of a wanted element of the top level as it was written, padding included; `None` when it is
-    /// absent (or not in [`WANTED`]), empty when it is present without a value.
+    /// The value of a wanted element of the top level as it was written, padding included; `None`
+    /// when it is absent (or not in [`WANTED`]), empty when it is present without a value.
     #[must_use]
     pub fn raw(&self, tag: Tag) -> Option<&[u8]> {
         self.values.iter().find(|(kept, _)| *kept == tag).map(|(_, value)| &**value)
     }
 
-    /// A number of VR US, read in the byte order of the data set; `None` when absent or not two bytes long.
+    /// A number of VR US, read in the byte order of the data set; `None` when absent or not two
+    /// bytes long.
     #[must_use]
     pub fn u16(&self, tag: Tag) -> Option<u16> {
         let value: [u8; 2] = self.raw(tag)?.try_into().ok()?;
@@ -123,7 +125,8 @@ impl Header {
     }
 }
 
-/// Pixel Data (7FE0,0010), Float (7FE0,0008) or Double Float Pixel Data (7FE0,0009) of the top level.
+/// Pixel Data (7FE0,0010), Float (7FE0,0008) or Double Float Pixel Data (7FE0,0009) of the top
+/// level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelData {
     /// Which of the three.

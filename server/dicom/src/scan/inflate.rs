@@ -1,4 +1,5 @@
-//! A counting inflater: what comes out is bounded in relation to what went in and absolutely, while it streams.
+//! A counting inflater: what comes out is bounded in relation to what went in and absolutely, while
+//! it streams.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -25,7 +26,8 @@ impl Inflater {
         }
     }
 
-    /// Inflates `input` and hands every piece to `sink`; `fail` turns a broken rule into the caller's error.
+    /// Inflates `input` and hands every piece to `sink`; `fail` turns a broken rule into the
+    /// caller's error.
     pub(super) fn push<E>(
         &mut self,
         mut input: &[u8],
@@ -75,5 +77,6 @@ impl Inflater {
 
 const OUTPUT_BYTES: usize = 32 * 1024;
 
-/// Output that is never suspicious: a short stream of mostly zeros has a high ratio for honest reasons.
+/// Output that is never suspicious: a short stream of mostly zeros has a high ratio for honest
+/// reasons.
 const GRACE_BYTES: u64 = 256 * 1024;

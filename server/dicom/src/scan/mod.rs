@@ -1,10 +1,11 @@
 //! The structural scanner: what stands in front of everything that comes from outside.
 //!
-//! It takes a data set in pieces of any size and walks its elements without recursion, without trusting a length
-//! and without keeping anything but a few identifying values, so that hostile bytes cost neither memory nor time.
-//! What passes is well-formed: every declared length lies inside what encloses it and its bytes were really there,
-//! sequences end where they must, and nothing is nested deeply enough to trouble a recursive reader. The meaning of
-//! the values is not judged here (65,535 × 65,535 pixels is a fact, not an allocation).
+//! It takes a data set in pieces of any size and walks its elements without recursion, without
+//! trusting a length and without keeping anything but a few identifying values, so that hostile
+//! bytes cost neither memory nor time. What passes is well-formed: every declared length lies
+//! inside what encloses it and its bytes were really there, sequences end where they must, and
+//! nothing is nested deeply enough to trouble a recursive reader. The meaning of the values is not
+//! judged here (65,535 × 65,535 pixels is a fact, not an allocation).
 
 mod error;
 mod header;
@@ -22,7 +23,8 @@ pub use header::{
     WANTED,
 };
 
-/// How a data set is written (PS3.5 A). [`crate::uids::encoding`] knows it for every transfer syntax.
+/// How a data set is written (PS3.5 A). [`crate::uids::encoding`] knows it for every transfer
+/// syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// Implicit VR Little Endian (PS3.5 A.1).
@@ -42,8 +44,8 @@ pub struct Limits {
     pub depth: usize,
     /// Elements on all levels together.
     pub elements: u32,
-    /// Bytes of everything but bulk data: values of OB, OD, OF, OL, OV, OW and UN are not counted, because they
-    /// are skipped and nobody reads them as a header.
+    /// Bytes of everything but bulk data: values of OB, OD, OF, OL, OV, OW and UN are not counted,
+    /// because they are skipped and nobody reads them as a header.
     pub header_bytes: u64,
     /// Bytes of one text value.
     pub text_value_bytes: u32,

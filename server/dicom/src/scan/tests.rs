@@ -1,4 +1,5 @@
-//! The scanner: what it keeps, what it refuses, and that the size of the pieces makes no difference.
+//! The scanner: what it keeps, what it refuses, and that the size of the pieces makes no
+//! difference.
 
 use std::io::Write;
 
@@ -100,7 +101,8 @@ fn scan_in_pieces(
     scanner.finish()
 }
 
-/// A small image with everything that has a structure: both kinds of sequence, a private element, pixels.
+/// A small image with everything that has a structure: both kinds of sequence, a private element,
+/// pixels.
 fn image(encoding: Encoding) -> Writer {
     let item = Writer::new(encoding).element(0x0008, 0x1150, "UI", b"1.2\0");
     let item_bytes = item.bytes.len() as u32;

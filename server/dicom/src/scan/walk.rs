@@ -293,7 +293,8 @@ impl Walker {
         Ok(())
     }
 
-    /// Remembers what is said about the instance as a whole: its pixels, and that a wanted element has been seen.
+    /// Remembers what is said about the instance as a whole: its pixels, and that a wanted element
+    /// has been seen.
     fn note(&mut self, head: &Head) -> Result<(), ScanError> {
         if is_pixel_data(head.tag) {
             if self.header.pixel_data.is_some() {
@@ -321,7 +322,8 @@ impl Walker {
             VR::OB | VR::OW if head.vr.is_some() || is_pixel_data(head.tag) => {
                 self.open_sequence(Enclosure { kind: Kind::Fragments, ..sequence })
             }
-            // What was a sequence to whoever knew the tag: always implicit, always little endian (PS3.5 6.2.2).
+            // What was a sequence to whoever knew the tag: always implicit, always little endian
+            // (PS3.5 6.2.2).
             VR::UN => {
                 let syntax = Syntax { explicit: false, little: true };
                 self.open_sequence(Enclosure { syntax, ..sequence })

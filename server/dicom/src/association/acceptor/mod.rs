@@ -1,8 +1,9 @@
-//! Our side of an association that came in (PS3.8 7.1, PS3.7 9.1.1, 9.1.5): negotiation, C-ECHO and C-STORE.
+//! Our side of an association that came in (PS3.8 7.1, PS3.7 9.1.1, 9.1.5): negotiation, C-ECHO and
+//! C-STORE.
 //!
-//! What is decided about callers and objects is the [`Provider`]'s; what becomes of the bytes is its [`Sink`]'s.
-//! Here is only the protocol. A sink's refusal, even in the middle of an object, costs the sender that object and
-//! not the association.
+//! What is decided about callers and objects is the [`Provider`]'s; what becomes of the bytes is
+//! its [`Sink`]'s. Here is only the protocol. A sink's refusal, even in the middle of an object,
+//! costs the sender that object and not the association.
 
 mod session;
 
@@ -93,8 +94,9 @@ pub trait Provider: Send + Sync + 'static {
         false
     }
 
-    /// Decides on one proposed context: the index of the transfer syntax to use, or why not. As a rule every
-    /// storage SOP class and every transfer syntax that can be scanned, in the order of the sender.
+    /// Decides on one proposed context: the index of the transfer syntax to use, or why not. As a
+    /// rule every storage SOP class and every transfer syntax that can be scanned, in the order of
+    /// the sender.
     ///
     /// # Errors
     /// The outcome to answer, which is never [`ContextOutcome::Accepted`].
@@ -126,11 +128,11 @@ pub trait Provider: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Sink, Reply>> + Send;
 }
 
-/// Where the data set of one object goes. Exactly one of `finish` and `abandon` ends it, unless the task itself is
-/// dropped: then the sink is dropped too, and must clean up as for `abandon`.
+/// Where the data set of one object goes. Exactly one of `finish` and `abandon` ends it, unless the
+/// task itself is dropped: then the sink is dropped too, and must clean up as for `abandon`.
 pub trait Sink: Send {
-    /// Takes the next bytes of the data set, as encoded. An error is final: `abandon` follows, the rest of the
-    /// object is read and thrown away, and the reply is sent.
+    /// Takes the next bytes of the data set, as encoded. An error is final: `abandon` follows, the
+    /// rest of the object is read and thrown away, and the reply is sent.
     fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), Reply>> + Send;
 
     /// The data set is complete. What this answers is sent: success means that it is safe now.
@@ -246,7 +248,8 @@ impl End {
 
 /// Serves one association from its first byte to its last.
 ///
-/// `stop` ends it softly: a message under way is received, stored and answered, then the association is aborted.
+/// `stop` ends it softly: a message under way is received, stored and answered, then the
+/// association is aborted.
 pub async fn serve<S, P>(
     stream: S,
     peer: &Peer,
