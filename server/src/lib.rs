@@ -3,11 +3,14 @@
 //! `main → app → { edge, worker } → service → { store, blobs } → core`; `config`, `secrets`,
 //! `system`, `tls`, `typeset`, `check` and `lifecycle` are leaves that the wiring hands around.
 
+pub mod anchors;
 pub mod blobs;
 pub mod check;
 pub mod config;
 pub mod lifecycle;
 pub mod secrets;
+pub mod service;
+pub mod store;
 pub mod system;
 pub mod tls;
 pub mod typeset;

@@ -14,6 +14,7 @@ pub mod case;
 pub mod delivery;
 pub mod event;
 pub mod id;
+pub mod matching;
 pub mod people;
 pub mod queue;
 pub mod report;

@@ -69,6 +69,18 @@ impl Config {
         }
     }
 
+    /// The URL to open the database with (a secret: it may hold a password), and the directory that
+    /// must be there first; the message says what is wrong, without quoting it.
+    pub fn database_url(&self) -> Result<(String, Option<PathBuf>), String> {
+        Ok(match self.database_target()? {
+            DatabaseTarget::Sqlite { path } => {
+                let dir = path.parent().map(PathBuf::from);
+                (format!("sqlite://{}?mode=rwc", path.display()), dir)
+            }
+            DatabaseTarget::Postgres { url } => (url.reveal().to_owned(), None),
+        })
+    }
+
     /// Where blobs go; the message says what is wrong with the URL.
     pub fn blob_target(&self) -> Result<BlobTarget, String> {
         let Some(url) = &self.blobs.url else {

@@ -1,0 +1,131 @@
+//! Who is asking: session cookie or bearer token, the route's rule, and protection against
+//! requests that another site makes a browser send.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use medrelay_core::access::{Denial, may_somewhere};
+use medrelay_core::id::SessionId;
+use medrelay_core::people::Actor;
+
+use super::problem::Problem;
+use super::{Api, Rule};
+use crate::service::{Caller, Error, SessionKind};
+
+/// The browser's session cookie. The prefix makes browsers insist on Secure, Path=/ and no Domain.
+pub const COOKIE: &str = "__Host-medrelay";
+/// The header in which a browser page shows the token that it was given at sign-in.
+pub const CSRF_HEADER: &str = "x-medrelay-csrf";
+
+/// The caller of a request and the session it came with.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// Who, and from where.
+    pub caller: Caller,
+    /// Which session, if signed in.
+    pub session: Option<SessionId>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Error::Denied(Denial::Unauthenticated).into())
+    }
+}
+
+/// Middleware: finds out who is asking and whether they may ask here at all.
+pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    match identify(&api, &request).await {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn identify(api: &Api, request: &Request) -> Result<Who, Problem> {
+    let source = source_of(request);
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let key = format!("{} {}", request.method(), path.unwrap_or_default());
+    // A route without a rule cannot be registered; should one appear all the same, nobody enters.
+    let rule = api.rules.get(&key).ok_or_else(super::problem::not_found)?;
+    let headers = request.headers();
+    let who = match credentials(headers) {
+        Some((kind, token)) => {
+            let found = api.service.authenticate(&token, kind, &source).await?;
+            let (session, csrf_hash, actor) = match (found, rule) {
+                (Some(found), _) => found,
+                (None, Rule::Public) => return Ok(anonymous(source)),
+                (None, Rule::May(_)) => return Err(Error::Denied(Denial::Unauthenticated).into()),
+            };
+            if kind == SessionKind::Browser && !safe(request.method()) {
+                check_csrf(headers, &csrf_hash)?;
+            }
+            Who { caller: Caller { actor, source }, session: Some(session) }
+        }
+        None => anonymous(source),
+    };
+    match rule {
+        Rule::Public => {}
+        Rule::May(action) => may_somewhere(&who.caller.actor, *action).map_err(Error::Denied)?,
+    }
+    Ok(who)
+}
+
+fn anonymous(source: String) -> Who {
+    Who { caller: Caller { actor: Actor::Anonymous, source }, session: None }
+}
+
+fn credentials(headers: &HeaderMap) -> Option<(SessionKind, String)> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let token = value.to_str().ok()?.strip_prefix("Bearer ")?;
+        return Some((SessionKind::Program, token.trim().to_owned()));
+    }
+    let cookies = headers.get_all(header::COOKIE);
+    cookies.iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(';')).find_map(
+        |pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            (name == COOKIE).then(|| (SessionKind::Browser, value.to_owned()))
+        },
+    )
+}
+
+fn safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// A browser sends cookies on its own; only our own pages know the token and may set the header.
+fn check_csrf(headers: &HeaderMap, csrf_hash: &str) -> Result<(), Problem> {
+    let shown = headers.get(CSRF_HEADER).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let other_site = headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site != "same-origin" && site != "none");
+    if other_site || crate::service::token_hash(shown) != csrf_hash {
+        return Err(Problem::new(
+            403,
+            "CSRF",
+            "a browser session must show the token from signing in, in the header X-Medrelay-CSRF",
+        ));
+    }
+    Ok(())
+}
+
+/// The address that the request came from, without the port.
+fn source_of(request: &Request) -> String {
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip().to_canonical().to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,257 @@
+//! `/events`: what happens, as it happens; `/audit`: what has happened, for those who must know.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::{self, Stream};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use medrelay_core::access::{Action, Denial};
+use medrelay_core::event::Record;
+use medrelay_core::id::SessionId;
+use medrelay_core::time::Timestamp;
+
+use super::auth::Who;
+use super::page::{Page, Params};
+use super::problem::Problem;
+use super::{Api, Routes, Rule};
+use crate::service::following::Audience;
+use crate::service::{Error, Service};
+use crate::store::PAGE_LIMIT;
+
+/// How often the table is looked at for what other servers wrote.
+const POLL: Duration = Duration::from_secs(5);
+/// How often the session and its roles are looked at.
+const RECHECK: Duration = Duration::from_secs(60);
+/// A comment that keeps proxies from closing a quiet stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Cancelled when the relay stops: streams end so that connections can.
+#[derive(Debug, Clone)]
+pub struct Stopping(pub CancellationToken);
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(routes!(follow_events), Rule::May(Action::UseOwnAccount))
+        .add(routes!(list_audit), Rule::May(Action::ReadAudit))
+}
+
+/// Where a stream goes on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    /// The number of the last event that is known; the header `Last-Event-ID` counts before it.
+    /// Without both, only what happens from now on is sent.
+    after: Option<i64>,
+}
+
+/// One line of the stream.
+#[derive(Debug, Serialize, ToSchema)]
+struct Happened {
+    /// Its number: also the event's `id`.
+    seq: i64,
+    /// What happened.
+    kind: String,
+    /// To what: `case:…`, `study:…`; ask the interface for more.
+    object: String,
+    /// When, microseconds since 1970 UTC.
+    #[schema(value_type = i64)]
+    at: Timestamp,
+}
+
+/// What happens, as it happens.
+///
+/// Server-sent events without patient data. A broken stream goes on where it ended by
+/// `Last-Event-ID`. It ends with the session.
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "events", params(Since),
+    responses((status = 200, description = "A stream of `Happened`", content_type = "text/event-stream", body = Happened))
+)]
+async fn follow_events(
+    State(api): State<Api>,
+    who: Who,
+    stopping: Option<Extension<Stopping>>,
+    headers: HeaderMap,
+    Params(since): Params<Since>,
+) -> Result<impl IntoResponse, Problem> {
+    let session = who.session.ok_or(Error::Denied(Denial::Unauthenticated))?;
+    let audience = api.service.audience(&session).await?;
+    let audience = audience.ok_or(Error::Denied(Denial::Unauthenticated))?;
+    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).map(str::parse::<i64>);
+    // Subscribed before the table is read: nothing can fall between the two.
+    let signal = api.service.event_signal();
+    let head = api.service.last_event().await?;
+    let from = match last {
+        Some(Ok(seq)) => seq,
+        Some(Err(_)) => {
+            return Err(Problem::new(422, "VALIDATION", "Last-Event-ID is not an event's number"));
+        }
+        None => since.after.unwrap_or(head),
+    };
+    let follower = Follower {
+        service: api.service,
+        session,
+        audience,
+        signal,
+        stop: stopping.map_or_else(CancellationToken::new, |Extension(stopping)| stopping.0),
+        seq: from.clamp(0, head),
+        ready: VecDeque::new(),
+        checked: Instant::now(),
+    };
+    let stream = Sse::new(follower.into_stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // Proxies that gather answers would hold events back.
+    Ok(([("x-accel-buffering", "no"), ("cache-control", "no-store")], stream))
+}
+
+/// One open stream: reads a page, sends it, waits without holding anything.
+struct Follower {
+    service: Service,
+    session: SessionId,
+    audience: Audience,
+    signal: watch::Receiver<i64>,
+    stop: CancellationToken,
+    seq: i64,
+    ready: VecDeque<Record>,
+    checked: Instant,
+}
+
+impl Follower {
+    fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+        stream::unfold(self, |mut follower| async move {
+            let record = follower.next().await?;
+            let event = Event::default().id(record.seq.to_string());
+            let happened = Happened {
+                seq: record.seq,
+                kind: record.kind,
+                object: record.object,
+                at: record.at,
+            };
+            let text = serde_json::to_string(&happened).unwrap_or_default();
+            Some((Ok(event.data(text)), follower))
+        })
+    }
+
+    /// The next event; `None` ends the stream.
+    async fn next(&mut self) -> Option<Record> {
+        loop {
+            if self.stop.is_cancelled() || !self.still_welcome().await {
+                return None;
+            }
+            if let Some(record) = self.ready.pop_front() {
+                return Some(record);
+            }
+            self.signal.mark_unchanged();
+            match self.service.events_after(&self.audience, self.seq).await {
+                Ok((events, seq)) if seq > self.seq => {
+                    self.seq = seq;
+                    self.ready = events.into();
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "live events cannot be read now"),
+            }
+            tokio::select! {
+                changed = self.signal.changed() => changed.ok()?,
+                () = tokio::time::sleep(POLL) => {}
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+
+    /// Looks at the session again once a minute; roles may have changed too.
+    async fn still_welcome(&mut self) -> bool {
+        if self.checked.elapsed() < RECHECK {
+            return true;
+        }
+        self.checked = Instant::now();
+        match self.service.audience(&self.session).await {
+            Ok(Some(audience)) => {
+                self.audience = audience;
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a stream ends because its session cannot be checked");
+                false
+            }
+        }
+    }
+}
+
+/// Which part of the trail.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct AuditQuery {
+    /// Only what happened to this object: `case:…`, `study:…`, `person:…`.
+    object: Option<String>,
+    /// The number of the last event of the previous page.
+    after: Option<i64>,
+    /// How many events at most, 1 to 200; 50 if absent.
+    limit: Option<i64>,
+}
+
+/// An event of the audit trail.
+#[derive(Debug, Serialize, ToSchema)]
+struct AuditEntry {
+    /// Its place in the trail.
+    seq: i64,
+    /// When, microseconds since 1970 UTC.
+    #[schema(value_type = i64)]
+    at: Timestamp,
+    /// What happened.
+    kind: String,
+    /// Who: `person:…`, `device:…`, `system` or `anonymous`.
+    actor: String,
+    /// From which address.
+    source: String,
+    /// Whose event it is.
+    organization: String,
+    /// The centre that it concerns too.
+    partner: String,
+    /// To what.
+    object: String,
+    /// More, without patient data.
+    #[schema(value_type = Object)]
+    details: serde_json::Value,
+}
+
+/// The audit trail of the organizations that the caller audits, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "audit", params(AuditQuery),
+    responses((status = 200, body = Page<AuditEntry>))
+)]
+async fn list_audit(
+    State(api): State<Api>,
+    who: Who,
+    Params(query): Params<AuditQuery>,
+) -> Result<axum::Json<Page<AuditEntry>>, Problem> {
+    let limit = query.limit.unwrap_or(50).clamp(1, PAGE_LIMIT);
+    let object = query.object.as_deref();
+    let records = api.service.audit(&who.caller, object, query.after, limit + 1).await?;
+    let entries = records.into_iter().map(entry).collect();
+    Ok(axum::Json(Page::of(entries, limit, |entry: &AuditEntry| entry.seq.to_string())))
+}
+
+fn entry(record: Record) -> AuditEntry {
+    AuditEntry {
+        seq: record.seq,
+        at: record.at,
+        kind: record.kind,
+        actor: record.actor,
+        source: record.source,
+        organization: record.organization,
+        partner: record.partner,
+        object: record.object,
+        details: serde_json::from_str(&record.details).unwrap_or_default(),
+    }
+}

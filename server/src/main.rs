@@ -1,0 +1,26 @@
+//! The program `medrelay`: parses the command line and ends the process. Everything else is in the
+//! library.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use medrelay::cli::{Cli, Outcome};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("medrelay: no runtime: {error}");
+            return ExitCode::from(Outcome::SOME_FAILED);
+        }
+    };
+    match runtime.block_on(medrelay::cli::run(cli)) {
+        Ok(outcome) => ExitCode::from(outcome.code()),
+        Err(error) => {
+            eprintln!("medrelay: {error:#}");
+            ExitCode::from(Outcome::SOME_FAILED)
+        }
+    }
+}

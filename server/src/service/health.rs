@@ -1,0 +1,42 @@
+//! Whether the relay can do its work now: asked by load balancers, `/readyz` and people.
+
+use std::time::Duration;
+
+use super::Service;
+
+/// How long the database or the blob store may take to answer before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What works and what does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// The database answers.
+    pub database: bool,
+    /// A blob could be stored.
+    pub blobs: bool,
+    /// More than the reserve is free, or the store does not say.
+    pub space: bool,
+}
+
+impl Health {
+    /// Whether everything works.
+    pub const fn is_good(&self) -> bool {
+        self.database && self.blobs && self.space
+    }
+}
+
+impl Service {
+    /// Asks the database and the blob store, both at once.
+    pub async fn health(&self) -> Health {
+        let database = tokio::time::timeout(PATIENCE, self.parts.db.ping());
+        let blobs = tokio::time::timeout(PATIENCE, self.parts.blobs.probe());
+        let free = tokio::time::timeout(PATIENCE, self.parts.blobs.free_bytes());
+        let (database, blobs, free) = tokio::join!(database, blobs, free);
+        let reserve = self.parts.settings.reserve_bytes;
+        Health {
+            database: matches!(database, Ok(Ok(()))),
+            blobs: matches!(blobs, Ok(Ok(()))),
+            space: free.ok().flatten().is_none_or(|free| free >= reserve),
+        }
+    }
+}

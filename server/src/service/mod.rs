@@ -1,0 +1,472 @@
+//! The use cases: begin, load, `may`, `apply`, save and commit.
+//!
+//! Every function here is one transaction (or one before and one after some I/O). What leaves the
+//! building is a job row written in the same transaction as the change that caused it.
+
+pub mod accounts;
+pub mod agreements;
+pub mod audit;
+pub mod consortium;
+pub mod delivering;
+pub mod devices;
+pub mod following;
+pub mod health;
+pub mod idempotency;
+pub mod ingest;
+mod input;
+pub mod jobs;
+pub mod life;
+mod network;
+pub mod ordering;
+mod passwords;
+pub mod people;
+pub mod reading;
+pub mod reporting;
+pub mod sign_in;
+pub mod studies;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use medrelay_core::access::{self, Action, Denial, Object, Partner, Standing};
+use medrelay_core::case::{self, Case};
+use medrelay_core::delivery;
+use medrelay_core::event::Kind;
+use medrelay_core::id::{EventId, JobId, OrganizationId, PersonId};
+use medrelay_core::people::{Actor, AgreementFault};
+use medrelay_core::queue::Ineligible;
+use medrelay_core::report::TextFault;
+use medrelay_core::study::QuietTimes;
+use medrelay_core::time::{Clock, Entropy, Span, Timestamp};
+
+use crate::blobs::Blobs;
+use crate::secrets::Vault;
+use crate::store::{Db, NewEvent, Sealer, Tx};
+
+// What the edges see of the layers below: names only, through here.
+pub use crate::blobs::BlobError;
+pub use crate::store::{Device, PAGE_LIMIT, SessionKind, StoreError};
+
+/// Who calls a use case, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    /// Network address, or empty for the relay itself.
+    pub source: String,
+}
+
+impl Caller {
+    /// The relay itself: jobs, start-up, the command line.
+    pub fn system() -> Self {
+        Self { actor: Actor::System, source: String::new() }
+    }
+
+    /// How the audit trail names the caller.
+    pub fn name(&self) -> String {
+        match &self.actor {
+            Actor::Person { id, .. } => format!("person:{id}"),
+            Actor::Device { id, .. } => format!("device:{id}"),
+            Actor::System => "system".to_owned(),
+            Actor::Anonymous => "anonymous".to_owned(),
+        }
+    }
+
+    /// The signed-in person; everybody else is told to sign in.
+    pub fn person(&self) -> Result<&PersonId, Error> {
+        self.actor.person().ok_or(Error::Denied(Denial::Unauthenticated))
+    }
+}
+
+/// Why a use case did not do what was asked. Each edge maps it in one exhaustive match.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Not allowed, or not known to exist.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// Something that was typed is not as it must be.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which field.
+        field: &'static str,
+        /// Why, and what to do; never the value.
+        reason: String,
+    },
+    /// A name or number is taken.
+    #[error("{0} is already taken")]
+    Taken(&'static str),
+    /// The agreement cannot be as asked.
+    #[error(transparent)]
+    Agreement(#[from] AgreementFault),
+    /// The case does not allow it.
+    #[error(transparent)]
+    Case(#[from] case::Refusal),
+    /// The reader may not take it.
+    #[error(transparent)]
+    Ineligible(#[from] Ineligible),
+    /// Nothing in the queue is for this reader.
+    #[error("nothing in the queue is waiting for you")]
+    QueueEmpty,
+    /// The text cannot be saved or signed.
+    #[error(transparent)]
+    Text(#[from] TextFault),
+    /// The delivery does not allow it.
+    #[error(transparent)]
+    Delivery(#[from] delivery::Refusal),
+    /// Wrong account name or password, or the account is closed.
+    #[error("the account name or the password is wrong")]
+    BadCredentials,
+    /// Too many failures from here for this account.
+    #[error("too many failed attempts; try again later")]
+    Locked {
+        /// When it may be tried again.
+        until: Timestamp,
+    },
+    /// Too much is going on at once; the same call may succeed in a moment.
+    #[error("the relay is busy; try again in a moment")]
+    Busy,
+    /// The one-time link is wrong, used or out of date.
+    #[error("this link is wrong, used or out of date")]
+    BadTicket,
+    /// The state of the object does not allow it.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The object was changed in the meantime.
+    #[error("somebody else changed it at the same time: load it again")]
+    VersionConflict,
+    /// No space is left for bytes or rows.
+    #[error("no space left on the relay")]
+    OutOfSpace,
+    /// The document cannot be typeset or built.
+    #[error("the document cannot be made: {0}")]
+    Document(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The blob store failed.
+    #[error(transparent)]
+    Blob(BlobError),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OutOfSpace => Self::OutOfSpace,
+            StoreError::Lost => Self::VersionConflict,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<BlobError> for Error {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::OutOfSpace => Self::OutOfSpace,
+            other => Self::Blob(other),
+        }
+    }
+}
+
+impl Error {
+    /// "As far as you can know, there is no such thing."
+    pub const fn hidden() -> Self {
+        Self::Denied(Denial::Hidden)
+    }
+
+    /// A typed field that is not as it must be.
+    pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid { field, reason: reason.into() }
+    }
+}
+
+/// What an operator can set, as the use cases need it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our AE title.
+    pub ae_title: String,
+    /// When a study without a manifest counts as complete.
+    pub quiet: QuietTimes,
+    /// How long a claim lasts.
+    pub lease: case::Lease,
+    /// How many cases one reader may hold.
+    pub claim_limit: usize,
+    /// How deliveries are retried.
+    pub backoff: delivery::Backoff,
+    /// A session ends after this long without use.
+    pub session_idle: Span,
+    /// A session ends after this long in any case.
+    pub session_absolute: Span,
+    /// Ingest stops when less than this is free, in bytes.
+    pub reserve_bytes: u64,
+    /// Minutes east of UTC in which reports print their times.
+    pub utc_offset_minutes: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ae_title: "MEDRELAY".to_owned(),
+            quiet: QuietTimes::default(),
+            lease: case::Lease::default(),
+            claim_limit: medrelay_core::queue::CLAIM_LIMIT,
+            backoff: delivery::Backoff::default(),
+            session_idle: Span::from_minutes(30),
+            session_absolute: Span::from_hours(12),
+            reserve_bytes: 64 << 20,
+            utc_offset_minutes: 480,
+        }
+    }
+}
+
+/// A signed report as it is sent to a machine.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Where to: AE title, host, port, TLS.
+    pub address: DicomAddress,
+    /// The objects in sending order: SR first, then the PDF that points at it.
+    pub objects: Vec<ParcelObject>,
+}
+
+/// One DICOM object of a [`Parcel`].
+#[derive(Debug, Clone)]
+pub struct ParcelObject {
+    /// SOP Class UID.
+    pub sop_class: String,
+    /// SOP Instance UID.
+    pub sop_instance: String,
+    /// The data set, explicit VR little endian.
+    pub data_set: bytes::Bytes,
+}
+
+/// How to reach a DICOM node.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct DicomAddress {
+    /// Its AE title.
+    pub ae_title: String,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// DICOM TLS instead of plain TCP.
+    #[serde(default)]
+    pub tls: bool,
+}
+
+/// Why a parcel did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CourierError {
+    /// It may pass: try again.
+    #[error("{0}")]
+    Retry(String),
+    /// It will not pass without a person.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A future that a trait object returns.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The way out: implemented by an edge, handed over by the wiring.
+pub trait Courier: Send + Sync {
+    /// Sends every object of a parcel; `Ok` only when the other side has accepted all of them.
+    fn send<'a>(&'a self, parcel: &'a Parcel) -> Boxed<'a, Result<(), CourierError>>;
+}
+
+/// The printer: makes the PDF of a signed report.
+pub trait Printer: Send + Sync {
+    /// Typesets a sheet; may take a second, so it is called off the async threads.
+    fn print(&self, sheet: &crate::typeset::ReportSheet) -> Result<Vec<u8>, String>;
+}
+
+/// Everything that the use cases work with, as the wiring hands it over.
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// The bytes.
+    pub blobs: Blobs,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The master key and what is sealed by it.
+    pub vault: Arc<Vault>,
+    /// The way out.
+    pub courier: Arc<dyn Courier>,
+    /// The printer.
+    pub printer: Arc<dyn Printer>,
+    /// What an operator can set.
+    pub settings: Settings,
+    /// The name of this server among several, the same after a restart.
+    pub node: String,
+    /// Directory of the audit trail's anchors, outside the database.
+    pub anchors: std::path::PathBuf,
+    /// The key that seals the audit trail and its anchors.
+    pub sealer: Sealer,
+}
+
+/// The use cases: cheap to clone, shared by every edge and the worker.
+#[derive(Clone)]
+pub struct Service {
+    parts: Arc<Parts>,
+    indexer: ingest::Indexer,
+    hashing: Arc<tokio::sync::Semaphore>,
+}
+
+/// Job: a study's quiet time may be over. The subject is the study.
+pub const JOB_SETTLE: &str = "settle_study";
+/// Job: an opened case goes into the queue. The subject is the case.
+pub const JOB_ROUTE: &str = "route_case";
+/// Job: a claim may have run out. The subject is the case.
+pub const JOB_EXPIRE: &str = "expire_claim";
+/// Job: a delivery is due. The subject is the delivery.
+pub const JOB_DELIVER: &str = "deliver";
+/// Job: the end of the audit chain is written where the database cannot change it.
+pub const JOB_ANCHOR: &str = "anchor_audit";
+/// Job: what has outlived its use is removed.
+pub const JOB_SWEEP: &str = "sweep";
+
+/// How many password hashes may be computed at once: each takes 64 MiB.
+const HASHING_AT_ONCE: usize = 2;
+
+impl Service {
+    /// Puts the use cases together; needs a running tokio runtime for the indexer.
+    pub fn new(parts: Parts) -> Self {
+        let parts = Arc::new(parts);
+        let indexer = ingest::Indexer::start(Arc::clone(&parts));
+        Self { parts, indexer, hashing: Arc::new(tokio::sync::Semaphore::new(HASHING_AT_ONCE)) }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// What an operator can set.
+    pub fn settings(&self) -> &Settings {
+        &self.parts.settings
+    }
+
+    /// The database, for those who follow its events or ask for its health.
+    pub(crate) fn db(&self) -> &Db {
+        &self.parts.db
+    }
+
+    /// A random token of 256 bits as hex, with its SHA-256 (hex): the first is shown once, the
+    /// second is stored.
+    fn token(&self) -> (String, String) {
+        let mut bytes = [0u8; 32];
+        self.parts.entropy.fill(&mut bytes);
+        let token = hex::encode(bytes);
+        let hash = token_hash(&token);
+        (token, hash)
+    }
+}
+
+/// The stored form of a secret token.
+pub fn token_hash(token: &str) -> String {
+    medrelay_core::report::sha256_hex(token.as_bytes())
+}
+
+impl Parts {
+    /// A new event of this moment.
+    pub(crate) fn event(&self, caller: &Caller, kind: Kind, about: About<'_>) -> NewEvent {
+        let now = self.clock.now();
+        NewEvent {
+            id: EventId::new(now, &*self.entropy),
+            at: now,
+            kind,
+            actor: caller.name(),
+            source: caller.source.clone(),
+            organization: about.organization.map(ToString::to_string).unwrap_or_default(),
+            partner: about.partner.map(ToString::to_string).unwrap_or_default(),
+            object: about.object,
+            details: about.details.map_or_else(|| "{}".to_owned(), |d| d.to_string()),
+        }
+    }
+
+    /// Schedules work in the transaction.
+    pub(crate) async fn schedule(
+        &self,
+        tx: &mut Tx,
+        kind: &str,
+        subject: &str,
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        tx.schedule(JobId::new(now, &*self.entropy), kind, subject, due_at, now).await
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Default)]
+pub(crate) struct About<'a> {
+    pub(crate) organization: Option<&'a OrganizationId>,
+    pub(crate) partner: Option<&'a OrganizationId>,
+    pub(crate) object: String,
+    pub(crate) details: Option<serde_json::Value>,
+}
+
+impl<'a> About<'a> {
+    /// About an object of an organization.
+    pub(crate) fn of(organization: &'a OrganizationId, object: String) -> Self {
+        Self { organization: Some(organization), object, ..Self::default() }
+    }
+
+    /// About a case: both sides may see it.
+    pub(crate) fn case(case: &'a Case) -> Self {
+        Self {
+            organization: Some(&case.clinic),
+            partner: Some(&case.centre),
+            object: format!("case:{}", case.id),
+            details: None,
+        }
+    }
+
+    /// With more details; never patient data.
+    pub(crate) fn with(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+}
+
+/// The standing of an organization that owns something, without partners.
+pub(crate) async fn owned_by(tx: &mut Tx, owner: &OrganizationId) -> Result<Object, Error> {
+    let above = tx.organizations_above(owner).await?;
+    Ok(Object::owned(owner.clone(), above))
+}
+
+/// The standing of a clinic's object of `modality` toward the centres of its agreements.
+pub(crate) async fn clinic_object(
+    tx: &mut Tx,
+    clinic: &OrganizationId,
+    modality: &str,
+    now: Timestamp,
+) -> Result<Object, Error> {
+    let mut object = owned_by(tx, clinic).await?;
+    for agreement in tx.agreements_of_clinic(clinic).await? {
+        if agreement.covers(modality) {
+            let standing =
+                if agreement.is_active(now) { Standing::Active } else { Standing::Expired };
+            object.partners.push(Partner { centre: agreement.centre, standing });
+        }
+    }
+    Ok(object)
+}
+
+/// The standing of a case: its centre has it while it is open or the agreement is in force.
+pub(crate) async fn case_object(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<Object, Error> {
+    let mut object = owned_by(tx, &case.clinic).await?;
+    let active = case.stage.is_open()
+        || tx.agreement(&case.agreement).await?.is_some_and(|agreement| agreement.is_active(now));
+    let standing = if active { Standing::Active } else { Standing::Expired };
+    object.partners.push(Partner { centre: case.centre.clone(), standing });
+    Ok(object)
+}
+
+/// Asks the one permission function.
+pub(crate) fn allow(caller: &Caller, action: Action, object: &Object) -> Result<(), Error> {
+    access::may(&caller.actor, action, object).map_err(Error::Denied)
+}
