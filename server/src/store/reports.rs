@@ -337,13 +337,6 @@ impl Tx {
             .await?;
         Ok(inserted == 1)
     }
-
-    /// Which of these blobs belong to a rendered form: the start-up sweep keeps them.
-    pub async fn is_rendering_blob(&mut self, blob_id: &str) -> Result<bool, StoreError> {
-        let query = statement("SELECT 1 AS found FROM renderings WHERE blob_id = $1")
-            .bind(blob_id.to_owned());
-        Ok(self.one(query).await?.is_some())
-    }
 }
 
 fn bind_draft<'q>(query: super::Statement<'q>, draft: &Draft) -> super::Statement<'q> {

@@ -21,7 +21,7 @@ use super::{Api, Routes, Rule};
 use crate::service::Error;
 use crate::service::delivering::Rendered;
 use crate::service::reading::Proof;
-use crate::service::reporting::{DraftView, ReportView, Verification};
+use crate::service::reporting::{Draft, ReportView, Verification};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -100,6 +100,20 @@ struct ShownDraft {
     /// When it was saved last, microseconds since 1970 UTC.
     #[schema(value_type = i64)]
     saved_at: Timestamp,
+}
+
+impl ShownDraft {
+    fn of(draft: Draft, author_name: Option<String>) -> Self {
+        Self {
+            id: draft.id.to_string(),
+            author: draft.author.to_string(),
+            author_name,
+            fence: draft.fence,
+            state: draft.state.as_str(),
+            text: (&draft.text).into(),
+            saved_at: draft.saved_at,
+        }
+    }
 }
 
 /// The sections of a report.
@@ -298,16 +312,7 @@ async fn save_draft(
 ) -> Result<Json<ShownDraft>, Problem> {
     let text = held.text.into();
     let draft = api.service.save_draft(&who.caller, &case_id(&id)?, &held.proof, text).await?;
-    let author_name = None;
-    Ok(Json(ShownDraft {
-        id: draft.id.to_string(),
-        author: draft.author.to_string(),
-        author_name,
-        fence: draft.fence,
-        state: draft.state.as_str(),
-        text: (&draft.text).into(),
-        saved_at: draft.saved_at,
-    }))
+    Ok(Json(ShownDraft::of(draft, None)))
 }
 
 /// The caller's own drafts and, for the holder of the case, those that others left behind.
@@ -319,15 +324,7 @@ async fn list_drafts(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<ShownDraft>>, Problem> {
     let drafts = api.service.drafts(&who.caller, &case_id(&id)?).await?;
-    let shown = drafts.into_iter().map(|DraftView { draft, author_name }| ShownDraft {
-        id: draft.id.to_string(),
-        author: draft.author.to_string(),
-        author_name: Some(author_name),
-        fence: draft.fence,
-        state: draft.state.as_str(),
-        text: (&draft.text).into(),
-        saved_at: draft.saved_at,
-    });
+    let shown = drafts.into_iter().map(|view| ShownDraft::of(view.draft, Some(view.author_name)));
     Ok(Json(shown.collect()))
 }
 

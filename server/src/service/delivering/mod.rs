@@ -41,7 +41,7 @@ pub struct DeliveryView {
 /// What comes of starting an attempt.
 enum Attempt {
     /// Send it now.
-    Begun(Delivery),
+    Begun(Box<Delivery>),
     /// Nothing to do now; look again then, if ever.
     Not(Option<Timestamp>),
 }
@@ -180,7 +180,7 @@ impl Service {
         delivery.attempts += 1;
         tx.save_delivery(&delivery, self.now()).await?;
         tx.commit().await?;
-        Ok(Attempt::Begun(delivery))
+        Ok(Attempt::Begun(Box::new(delivery)))
     }
 
     /// Between the transactions: renders what is not rendered yet, and sends.

@@ -5,9 +5,8 @@
 /// How deep our own documents may nest.
 const DEPTH: usize = 16;
 /// Representations whose length field has 32 bits (PS3.5 table 7.1-1).
-const LONG: [&[u8; 2]; 13] = [
-    b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV",
-];
+const LONG: [&[u8; 2]; 13] =
+    [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"];
 /// Tag of an item, as written.
 const ITEM: [u8; 4] = [0xFE, 0xFF, 0x00, 0xE0];
 
