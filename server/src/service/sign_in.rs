@@ -272,8 +272,11 @@ fn after_failure(before: Failures, now: Timestamp) -> Failures {
 
 /// How long a pair is locked after this many failures.
 fn lock_after(failures: i64) -> Option<Span> {
-    let doublings = u32::try_from(failures - FAILURES).ok()?;
-    let span = FIRST_LOCK.micros().checked_shl(doublings.min(16)).unwrap_or(i64::MAX);
+    if failures < FAILURES {
+        return None;
+    }
+    let doublings = (failures - FAILURES).min(16);
+    let span = FIRST_LOCK.micros() << doublings;
     Some(Span::from_micros(span).min(LONGEST_LOCK))
 }
 
