@@ -127,6 +127,12 @@ impl Service {
         Ok(records)
     }
 
+    /// Proves this relay's trail whole, or names the first thing that is wrong with it.
+    pub async fn verify_audit(&self) -> Result<Report, VerifyError> {
+        let anchors = Anchors::in_dir(&self.parts.anchors);
+        verify_audit(self.db(), &self.parts.sealer, Some(&anchors)).await
+    }
+
     /// Writes where the trail ends into the anchor file: a job of every minute, and the last thing
     /// before an orderly stop.
     pub async fn anchor_audit(&self) -> Result<(), Error> {

@@ -221,8 +221,7 @@ async fn list_orders(
     let limit = query.limit.unwrap_or(50).clamp(1, PAGE_LIMIT);
     let filter =
         OrderFilter { clinic: query.clinic, matched: query.matched, accession: query.accession };
-    let orders =
-        api.service.orders(&who.caller, &filter, query.after.as_ref(), limit + 1).await?;
+    let orders = api.service.orders(&who.caller, &filter, query.after.as_ref(), limit + 1).await?;
     let orders = orders.into_iter().map(OrderOutput::from).collect();
     Ok(Json(Page::of(orders, limit, |order: &OrderOutput| order.id.to_string())))
 }
