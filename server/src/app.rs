@@ -81,7 +81,8 @@ pub async fn assemble(config: &Config, ambient: &Ambient) -> anyhow::Result<Serv
     let vault = Arc::new(master.vault().context("the vault cannot be opened")?);
     let db = open_database(config, Arc::clone(&sealer)).await?;
     let blobs = open_blobs(config)?;
-    let courier = DicomCourier::new(settings::courier(config)?);
+    let courier = DicomCourier::new(settings::courier(config))
+        .context("the authorities for DICOM TLS cannot be read")?;
     let node = node_name(&config.data.dir, ambient)?;
     Ok(Service::new(Parts {
         db,

@@ -4,9 +4,12 @@
 //! `system`, `tls`, `typeset`, `check` and `lifecycle` are leaves that the wiring hands around.
 
 pub mod anchors;
+pub mod app;
 pub mod blobs;
 pub mod check;
+pub mod cli;
 pub mod config;
+pub mod edge;
 pub mod lifecycle;
 pub mod secrets;
 pub mod service;
@@ -14,3 +17,4 @@ pub mod store;
 pub mod system;
 pub mod tls;
 pub mod typeset;
+pub mod worker;

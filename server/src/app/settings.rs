@@ -65,12 +65,12 @@ pub(super) fn dimse(config: &Config) -> DimseSettings {
 }
 
 /// What the way out wants to know.
-pub(super) fn courier(config: &Config) -> anyhow::Result<CourierSettings> {
-    Ok(CourierSettings {
+pub(super) fn courier(config: &Config) -> CourierSettings {
+    CourierSettings {
         ae_title: config.dimse.ae_title.clone(),
         attempt: Duration::from_secs(config.delivery.attempt_seconds.into()),
         ..CourierSettings::default()
-    })
+    }
 }
 
 /// What the HTTP listeners want to know.

@@ -12,7 +12,7 @@ mod header;
 mod inflate;
 mod walk;
 
-use dicom_core::Tag;
+pub use dicom_core::Tag;
 
 use inflate::Inflater;
 use walk::Walker;

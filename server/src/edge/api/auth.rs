@@ -45,7 +45,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
 
 /// Middleware: finds out who is asking and whether they may ask here at all.
 pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    match identify(&api, &request).await {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let asked = Asked {
+        path: path.unwrap_or_default().to_owned(),
+        method: request.method().clone(),
+        headers: request.headers().clone(),
+        source: source_of(&request),
+    };
+    match identify(&api, asked).await {
         Ok(who) => {
             request.extensions_mut().insert(who);
             next.run(request).await
@@ -54,14 +61,21 @@ pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> 
     }
 }
 
-async fn identify(api: &Api, request: &Request) -> Result<Who, Problem> {
-    let source = source_of(request);
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let key = format!("{} {}", request.method(), path.unwrap_or_default());
+/// What of a request matters for who may ask: without its body, which only one task may hold.
+struct Asked {
+    path: String,
+    method: Method,
+    headers: HeaderMap,
+    source: String,
+}
+
+async fn identify(api: &Api, asked: Asked) -> Result<Who, Problem> {
+    let Asked { path, method, headers, source } = asked;
+    // HEAD is answered by the GET handler, so it is under GET's rule.
+    let ruled = if method == Method::HEAD { &Method::GET } else { &method };
     // A route without a rule cannot be registered; should one appear all the same, nobody enters.
-    let rule = api.rules.get(&key).ok_or_else(super::problem::not_found)?;
-    let headers = request.headers();
-    let who = match credentials(headers) {
+    let rule = api.rules.get(&format!("{ruled} {path}")).ok_or_else(super::problem::not_found)?;
+    let who = match credentials(&headers) {
         Some((kind, token)) => {
             let found = api.service.authenticate(&token, kind, &source).await?;
             let (session, csrf_hash, actor) = match (found, rule) {
@@ -69,8 +83,8 @@ async fn identify(api: &Api, request: &Request) -> Result<Who, Problem> {
                 (None, Rule::Public) => return Ok(anonymous(source)),
                 (None, Rule::May(_)) => return Err(Error::Denied(Denial::Unauthenticated).into()),
             };
-            if kind == SessionKind::Browser && !safe(request.method()) {
-                check_csrf(headers, &csrf_hash)?;
+            if kind == SessionKind::Browser && !safe(&method) {
+                check_csrf(&headers, &csrf_hash)?;
             }
             Who { caller: Caller { actor, source }, session: Some(session) }
         }

@@ -20,17 +20,17 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use medrelay_core::id::AeTitle;
+use medrelay_core::id::{AeTitle, Uid};
+use medrelay_dicom::association::Prompt;
 use medrelay_dicom::association::requestor::{
     Association, Proposal, RequestError, RequestorConfig, StoreObject, dial,
 };
 use medrelay_dicom::command::{Priority, Status};
-use medrelay_dicom::uids::Uid;
+use medrelay_dicom::uids::sop_class_name;
 
 use crate::service::{Boxed, Courier, CourierError, DicomAddress, Parcel, ParcelObject};
 
@@ -45,26 +45,41 @@ const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 /// Transfer Syntax UID that every DICOM application must take (PS3.5 10.1).
 const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 
+/// How the courier introduces itself, whom it trusts and how long it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CourierSettings {
+    /// Our AE title.
+    pub ae_title: String,
+    /// The longest time that an answer to one object is waited for.
+    pub attempt: Duration,
+    /// PEM file of the authorities that DICOM TLS destinations are certified by; without one,
+    /// those that the system trusts.
+    pub authorities: Option<PathBuf>,
+}
+
+impl Default for CourierSettings {
+    fn default() -> Self {
+        let ae_title = "MEDRELAY".to_owned();
+        Self { ae_title, attempt: Duration::from_secs(120), authorities: None }
+    }
+}
+
 /// Sends parcels by DICOM.
 #[derive(Clone)]
 pub struct DicomCourier {
-    calling: AeTitle,
+    calling: String,
     tls: Arc<ClientConfig>,
     response_timeout: Duration,
 }
 
 impl DicomCourier {
-    /// A courier that calls itself `calling` and trusts what `tls` trusts; see [`client_tls`].
-    pub fn new(calling: AeTitle, tls: Arc<ClientConfig>) -> Self {
-        let response_timeout = RequestorConfig::new("", "").response_timeout;
-        Self { calling, tls, response_timeout }
-    }
-
-    /// Waits at most this long for the answer to an object; 120 s unless told otherwise.
-    #[must_use]
-    pub fn with_response_timeout(mut self, limit: Duration) -> Self {
-        self.response_timeout = limit;
-        self
+    /// A courier with these settings.
+    ///
+    /// # Errors
+    /// The file of authorities that is named cannot be read or holds no certificate.
+    pub fn new(settings: CourierSettings) -> Result<Self, TrustError> {
+        let tls = client_tls(settings.authorities.as_deref())?;
+        Ok(Self { calling: settings.ae_title, tls, response_timeout: settings.attempt })
     }
 
     async fn carry(&self, parcel: &Parcel) -> Result<(), CourierError> {
@@ -79,11 +94,7 @@ impl DicomCourier {
         }
     }
 
-    async fn secured(
-        &self,
-        stream: TcpStream,
-        host: &str,
-    ) -> Result<TlsStream<TcpStream>, CourierError> {
+    async fn secured(&self, stream: Prompt, host: &str) -> Result<TlsStream<Prompt>, CourierError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| CourierError::Refused("the host is not a name for TLS".to_owned()))?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
@@ -101,7 +112,7 @@ impl DicomCourier {
     ) -> Result<(), CourierError> {
         let config = RequestorConfig {
             response_timeout: self.response_timeout,
-            ..RequestorConfig::new(self.calling.as_str(), called(&parcel.address)?)
+            ..RequestorConfig::new(self.calling.clone(), called(&parcel.address)?)
         };
         let mut pairs = Vec::new();
         for object in &parcel.objects {
@@ -152,7 +163,7 @@ pub struct TrustError {
 /// # Errors
 /// The given file cannot be read or holds no certificate. A system without authorities is not an
 /// error: then no destination with TLS is trusted.
-pub fn client_tls(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
+fn client_tls(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
     let path = authorities.unwrap_or(Path::new(SYSTEM_AUTHORITIES));
     let wrong = |message: String| TrustError { path: path.to_owned(), message };
     let mut roots = RootCertStore::empty();
@@ -182,10 +193,10 @@ async fn store<S: AsyncRead + AsyncWrite + Unpin + Send>(
 ) -> Result<Result<(), CourierError>, RequestError> {
     let refuse = |text: String| Ok(Err(CourierError::Refused(text)));
     let (Ok(sop_class), Ok(sop_instance), Ok(explicit), Ok(implicit)) = (
-        object.sop_class.parse::<Uid>(),
-        object.sop_instance.parse::<Uid>(),
-        EXPLICIT_VR_LITTLE_ENDIAN.parse::<Uid>(),
-        IMPLICIT_VR_LITTLE_ENDIAN.parse::<Uid>(),
+        Uid::parse(&object.sop_class),
+        Uid::parse(&object.sop_instance),
+        Uid::parse(EXPLICIT_VR_LITTLE_ENDIAN),
+        Uid::parse(IMPLICIT_VR_LITTLE_ENDIAN),
     ) else {
         return refuse("an object carries a UID that is none".to_owned());
     };
@@ -201,7 +212,7 @@ async fn store<S: AsyncRead + AsyncWrite + Unpin + Send>(
         converted = bytes;
         &converted
     } else {
-        let name = medrelay_dicom::uids::sop_class_name(&sop_class).unwrap_or(&sop_class);
+        let name = sop_class_name(sop_class.as_str()).unwrap_or("the object");
         return refuse(format!("the PACS does not take {name}"));
     };
     let announced = StoreObject {
@@ -261,7 +272,7 @@ fn called(address: &DicomAddress) -> Result<String, CourierError> {
 }
 
 fn uid(text: &str) -> Result<Uid, CourierError> {
-    text.parse::<Uid>().map_err(|error| CourierError::Refused(error.to_string()))
+    Uid::parse(text).map_err(|error| CourierError::Refused(error.to_string()))
 }
 
 #[cfg(test)]
