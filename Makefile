@@ -1,0 +1,58 @@
+# Everything there is to do here. `make run` and `make test` also install what they need: see tests/setup.sh.
+
+CARGO_FLAGS ?= --locked
+# Arguments for `make run`, for instance: make run ARGS="--data /var/tmp/demo"
+ARGS ?=
+
+say = @printf '\n==== %s ====\n' "$(1)"
+# cargo-deny lies in target/tools when the machine has none of its own.
+with_tools = PATH="$$PWD/target/tools/bin:$$PATH"
+
+.PHONY: help run test check build unit peers gen e2e e2e-main bench bench-ingest
+.NOTPARALLEL:
+
+help:
+	@echo "make run           start a relay with sample people and studies on http://127.0.0.1:8080 and DICOM port 11112"
+	@echo "make test          install what the tests need, check the source, run every test"
+	@echo "make check         formatting, lints, rules for dependencies"
+	@echo "make build         the programs and tests, unoptimized"
+	@echo "make unit          the tests alone, without installing or checking anything"
+	@echo "make peers         install the foreign software that the tests talk to"
+	@echo "make e2e-main      the main job with stock DICOM software on both sides"
+	@echo "make bench-ingest  how fast images come in, beside Orthanc and storescp"
+	@echo "make gen           write the generated files of config/ again"
+
+run:
+	@sh tests/setup.sh run
+	$(call say,building medrelay)
+	cargo build --release $(CARGO_FLAGS) --package medrelay --bin medrelay
+	$(call say,starting medrelay; stop it with Ctrl-C)
+	@exec cargo run --quiet --release $(CARGO_FLAGS) --package medrelay --bin medrelay -- demo $(ARGS)
+
+test: peers check build unit
+
+peers:
+	@sh tests/setup.sh peers
+
+check:
+	@sh tests/setup.sh deny
+	$(call say,formatting)
+	cargo fmt --all --check
+	$(call say,lints)
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- --deny warnings
+	$(call say,rules for dependencies)
+	@$(with_tools) cargo deny $(CARGO_FLAGS) check bans licenses sources
+
+# One set of features for programs and tests, so that nothing is built twice.
+build:
+	$(call say,building)
+	cargo build $(CARGO_FLAGS) --workspace --all-targets
+
+unit: build
+	$(call say,examples in the documentation)
+	cargo test $(CARGO_FLAGS) --workspace --doc
+	$(call say,tests)
+	cargo test $(CARGO_FLAGS) --workspace --lib --bins --tests --no-fail-fast
+
+gen:
+	MEDRELAY_WRITE_GENERATED=1 cargo test $(CARGO_FLAGS) --package medrelay --lib generated
