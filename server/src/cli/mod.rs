@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod phantom;
 mod serve;
+mod table;
 
 use std::path::PathBuf;
 
