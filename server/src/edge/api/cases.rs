@@ -218,6 +218,7 @@ struct QueueOutput {
 /// Which queue.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct QueueQuery {
     /// Only that of this centre.
     #[param(value_type = Option<String>)]
@@ -267,6 +268,7 @@ async fn next_case(State(api): State<Api>, who: Who) -> Result<Json<ClaimOutput>
 /// Which cases.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct CaseQuery {
     /// Only those that stand here, such as `ready` or `final`.
     stage: Option<String>,

@@ -97,6 +97,7 @@ struct DevicePatch {
 /// Which devices.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct DeviceQuery {
     /// Only those of this clinic.
     clinic: Option<String>,

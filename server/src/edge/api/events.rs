@@ -49,6 +49,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Where a stream goes on.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Since {
     /// The number of the last event that is known; the header `Last-Event-ID` counts before it.
     /// Without both, only what happens from now on is sent.
@@ -191,6 +192,7 @@ impl Follower {
 /// Which part of the trail.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct AuditQuery {
     /// Only what happened to this object: `case:…`, `study:…`, `person:…`.
     object: Option<String>,

@@ -160,6 +160,7 @@ impl From<DeliveryView> for ShownDelivery {
 /// Which deliveries.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Which {
     /// Only those of this case.
     case: Option<String>,

@@ -20,6 +20,8 @@ pub mod reports;
 pub mod sessions;
 pub mod setup;
 pub mod studies;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -193,6 +193,7 @@ async fn create_order(
 /// Which orders.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct OrderQuery {
     /// Only those of this clinic.
     #[param(value_type = Option<String>)]

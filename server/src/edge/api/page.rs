@@ -14,6 +14,7 @@ use crate::service::PAGE_LIMIT;
 /// Where a list goes on, and how far.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Paging {
     /// The identifier of the last item of the previous page.
     pub after: Option<String>,

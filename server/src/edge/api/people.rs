@@ -129,6 +129,7 @@ struct PasswordReset {
 /// Which people.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct PeopleQuery {
     /// Only those with a role in this organization.
     organization: Option<String>,

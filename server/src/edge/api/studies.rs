@@ -134,6 +134,7 @@ impl From<Study> for StudyOutput {
 /// Which studies.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct StudyQuery {
     /// `arriving` or `complete`.
     #[param(value_type = Option<String>)]
@@ -322,8 +323,10 @@ async fn match_study(
 /// Which bytes of an instance.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct InstanceQuery {
     /// `dataset`: only the data set as the sender sent it, without preamble and file meta group.
+    #[param(inline)]
     part: Option<Part>,
 }
 
