@@ -327,3 +327,6 @@ async fn verification(tx: &mut Tx, report: &Report) -> Result<Verification, Erro
         key_retired_at: key.and_then(|key| key.retired_at),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,8 +146,9 @@ impl Service {
                 self.parts.schedule(&mut tx, JOB_DELIVER, subject, self.now()).await?;
             }
         }
-        tx.record(self.signing_events(caller, &case, &report, kinds)).await?;
+        let events = self.signing_events(caller, &case, &report, kinds);
         let view = view(&mut tx, report).await?;
+        tx.record(events).await?;
         tx.commit().await?;
         Ok(view)
     }
