@@ -9,6 +9,8 @@ mod health;
 mod listen;
 mod observe;
 mod pages;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -111,8 +113,7 @@ struct Limits {
 /// Middleware: not too many at once, and none for ever.
 async fn limit(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
     let Ok(_turn) = limits.requests.try_acquire() else {
-        let mut problem =
-            Problem::new(503, "BUSY", "the relay is busy; try again in a moment");
+        let mut problem = Problem::new(503, "BUSY", "the relay is busy; try again in a moment");
         problem.retry_after = Some(1);
         return problem.into_response();
     };
