@@ -87,17 +87,7 @@ impl Service {
             return Err(Error::Conflict("the study or the order is matched already"));
         }
         let mut events = Vec::new();
-        let about = About::of(&study.clinic, format!("study:{}", study.id));
-        let details = serde_json::json!({ "order": order.id, "by": "person" });
-        events.push(self.parts.event(caller, Kind::StudyMatched, about.with(details)));
-        tx.mark_order_matched(&order, &study.id).await?;
-        study.order = Some(order.id.clone());
-        if study.stage == Stage::Complete && study.trouble.is_some() {
-            study.trouble = None;
-            self.route(&mut tx, caller, &mut study, Some(&order), &mut events).await?;
-        } else {
-            self.adopt_order(&mut tx, &study.id, &order).await?;
-        }
+        self.tie(&mut tx, caller, &mut study, &order, "person", &mut events).await?;
         tx.save_study(&study).await?;
         tx.record(events).await?;
         let study = tx.study(id).await?.ok_or(Error::hidden())?;
