@@ -237,17 +237,17 @@ fn place(item: &InboxItem) -> String {
     format!("{}-{}", if item.acknowledged { ACKNOWLEDGED } else { WAITING }, item.id)
 }
 
-fn cursor(text: &str) -> Result<InboxCursor, Problem> {
+fn cursor(text: &str) -> Result<InboxCursor, Error> {
     let parsed = text.split_once('-').and_then(|(side, id)| {
         let acknowledged = [WAITING, ACKNOWLEDGED].iter().position(|known| *known == side)? == 1;
         Some(InboxCursor { acknowledged, after: DeliveryId::parse(id).ok()? })
     });
-    parsed.ok_or_else(|| Error::invalid("after", "not what the previous page gave").into())
+    parsed.ok_or_else(|| Error::invalid("after", "not what the previous page gave"))
 }
 
 const WAITING: &str = "waiting";
 const ACKNOWLEDGED: &str = "acknowledged";
 
-fn delivery_id(text: &str) -> Result<DeliveryId, Problem> {
-    DeliveryId::parse(text).map_err(|_| Error::hidden().into())
+fn delivery_id(text: &str) -> Result<DeliveryId, Error> {
+    DeliveryId::parse(text).map_err(|_| Error::hidden())
 }

@@ -438,10 +438,10 @@ fn file(
 }
 
 /// What is no identifier names nothing.
-fn case_id(text: &str) -> Result<CaseId, Problem> {
-    CaseId::parse(text).map_err(|_| Error::hidden().into())
+fn case_id(text: &str) -> Result<CaseId, Error> {
+    CaseId::parse(text).map_err(|_| Error::hidden())
 }
 
-fn report_id(text: &str) -> Result<ReportId, Problem> {
-    ReportId::parse(text).map_err(|_| Error::hidden().into())
+fn report_id(text: &str) -> Result<ReportId, Error> {
+    ReportId::parse(text).map_err(|_| Error::hidden())
 }

@@ -1,6 +1,7 @@
 //! Reports and their way out, told with a virtual clock, a PACS that does as it is told and a
 //! printer that prints its sheet as text.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, ensure};
@@ -71,25 +72,8 @@ impl House {
         let dir = tempfile::tempdir()?;
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_772_331_600_000_000)));
         let entropy = Arc::new(SeededEntropy::new(11));
-        let secret = Secret::new("5a".repeat(32));
-        let master = MasterKey::open(dir.path(), Some(&secret), &*entropy)?;
-        let sealer: crate::store::Sealer = Arc::new(sha256_hex);
-        let url = format!("sqlite://{}?mode=rwc", dir.path().join("relay.db").display());
-        let db = Db::open(&url, 4, Arc::clone(&sealer)).await?;
         let pacs = Arc::new(Pacs::default());
-        let service = Service::new(Parts {
-            db,
-            blobs: Blobs::directory(&dir.path().join("blobs"))?,
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            vault: Arc::new(master.vault()?),
-            courier: pacs.clone(),
-            printer: Arc::new(TextPrinter),
-            settings: Settings::default(),
-            node: "test".to_owned(),
-            anchors: dir.path().join("audit"),
-            sealer,
-        });
+        let service = relay(dir.path(), &clock, &entropy, &pacs).await?;
         let mut tx = service.parts.db.write().await?;
         let (now, entropy) = (clock.now(), &*entropy);
         let clinic = organization(&mut tx, "示例镇卫生院", now, entropy).await?;
@@ -105,36 +89,12 @@ impl House {
         ] {
             people.push(person(&mut tx, login, place, role, now, entropy).await?);
         }
-        let agreement = Agreement {
-            id: AgreementId::new(now, entropy),
-            clinic: clinic.clone(),
-            centre: centre.clone(),
-            modalities: Vec::new(),
-            limits: TimeLimits::default(),
-            policy,
-            weight: 1,
-            valid_from: now,
-            valid_to: None,
-        };
-        tx.insert_agreement(&agreement, now).await?;
-        for route in routes {
-            let address = serde_json::json!({ "ae_title": "PACS", "host": "pacs", "port": 104 });
-            let settings = if *route == Route::Inbox { serde_json::json!({}) } else { address };
-            tx.insert_destination(&Destination {
-                id: DestinationId::new(now, entropy),
-                agreement: agreement.id.clone(),
-                route: *route,
-                name: route.as_str().to_owned(),
-                settings: settings.to_string(),
-                removed_at: None,
-                created_at: now,
-            })
-            .await?;
-        }
+        let sides = (&clinic, &centre);
+        let agreement = agreement(&mut tx, sides, policy, routes, now, entropy).await?;
         let study = study(&mut tx, &clinic, now, entropy).await?;
         let case = Case {
             id: CaseId::new(now, entropy),
-            agreement: agreement.id,
+            agreement,
             clinic,
             centre,
             study,
@@ -208,6 +168,68 @@ impl House {
         let events = tx.events_after(0, 1_000).await?;
         Ok(events.into_iter().map(|(record, _)| record.kind).collect())
     }
+}
+
+async fn relay(
+    dir: &Path,
+    clock: &Arc<ManualClock>,
+    entropy: &Arc<SeededEntropy>,
+    pacs: &Arc<Pacs>,
+) -> Result<Service> {
+    let secret = Secret::new("5a".repeat(32));
+    let master = MasterKey::open(dir, Some(&secret), &**entropy)?;
+    let sealer: crate::store::Sealer = Arc::new(sha256_hex);
+    let url = format!("sqlite://{}?mode=rwc", dir.join("relay.db").display());
+    Ok(Service::new(Parts {
+        db: Db::open(&url, 4, Arc::clone(&sealer)).await?,
+        blobs: Blobs::directory(&dir.join("blobs"))?,
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        vault: Arc::new(master.vault()?),
+        courier: pacs.clone(),
+        printer: Arc::new(TextPrinter),
+        settings: Settings::default(),
+        node: "test".to_owned(),
+        anchors: dir.join("audit"),
+        sealer,
+    }))
+}
+
+async fn agreement(
+    tx: &mut Tx,
+    (clinic, centre): (&OrganizationId, &OrganizationId),
+    policy: SigningPolicy,
+    routes: &[Route],
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<AgreementId> {
+    let agreement = Agreement {
+        id: AgreementId::new(now, entropy),
+        clinic: clinic.clone(),
+        centre: centre.clone(),
+        modalities: Vec::new(),
+        limits: TimeLimits::default(),
+        policy,
+        weight: 1,
+        valid_from: now,
+        valid_to: None,
+    };
+    tx.insert_agreement(&agreement, now).await?;
+    for route in routes {
+        let address = serde_json::json!({ "ae_title": "PACS", "host": "pacs", "port": 104 });
+        let settings = if *route == Route::Inbox { serde_json::json!({}) } else { address };
+        tx.insert_destination(&Destination {
+            id: DestinationId::new(now, entropy),
+            agreement: agreement.id.clone(),
+            route: *route,
+            name: route.as_str().to_owned(),
+            settings: settings.to_string(),
+            removed_at: None,
+            created_at: now,
+        })
+        .await?;
+    }
+    Ok(agreement.id)
 }
 
 async fn organization(
