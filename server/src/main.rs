@@ -8,7 +8,14 @@ use clap::Parser as _;
 use medrelay::cli::{Cli, Outcome};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => {
+            // Help and version are no error, and whoever closes the pipe does not want to read them.
+            let _ = shown.print();
+            return ExitCode::from(u8::from(shown.use_stderr()));
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -115,3 +115,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Audit(command) => audit::run(&place, &command).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -105,6 +105,14 @@ impl Consortium {
         let person = self.people.iter().find(|person| person.grants.contains(&grant))?;
         Some(Caller { actor: person.actor(), source: "127.0.0.1".to_owned() })
     }
+
+    /// Somebody with `role` anywhere.
+    #[cfg(test)]
+    pub(super) fn of_role(&self, role: Role) -> Option<Caller> {
+        let actors = self.people.iter().map(Person::actor);
+        let actor = actors.into_iter().find(|actor| actor.has_role(role))?;
+        Some(Caller { actor, source: String::new() })
+    }
 }
 
 /// Makes the consortium.

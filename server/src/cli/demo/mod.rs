@@ -6,8 +6,11 @@
 mod consortium;
 mod sending;
 mod studies;
+#[cfg(test)]
+mod tests;
 mod words;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -60,6 +63,8 @@ pub(super) async fn run(place: &Place, args: &DemoArgs) -> anyhow::Result<Outcom
     }
     if place.json {
         println!("{}", words::json(&relay)?);
+    } else if args.seed_only {
+        println!("{}", words::warning(&config.data.dir));
     } else {
         serve::announce(&relay);
         println!("{}", words::welcome(&relay, &config.data.dir));
@@ -70,27 +75,32 @@ pub(super) async fn run(place: &Place, args: &DemoArgs) -> anyhow::Result<Outcom
     serve::until_stopped(&config, relay).await
 }
 
-/// The configuration, but data of its own, and on this machine only unless told otherwise: the
-/// passwords are known to everybody.
+/// The configuration, but with data of its own and out of others' reach unless told otherwise.
 fn sample_config(place: &Place) -> anyhow::Result<Config> {
     let mut loaded = place.load()?;
     if loaded.origin("data.dir") == Origin::Default {
         let own = Place { data: Some(PathBuf::from(DIRECTORY)), ..place.clone() };
         loaded = own.load()?;
     }
-    let untold = |loaded: &Loaded, key: &str| loaded.origin(key) == Origin::Default;
-    let (https, dimse) = (untold(&loaded, "https.listen"), untold(&loaded, "dimse.listen"));
-    let mut config = loaded.config;
-    if https {
-        config.https.listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    if dimse {
-        config.dimse.listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
+    let config = on_this_machine(loaded);
     if !config.dimse.enabled {
         bail!("the demonstration sends its studies over DICOM: set dimse.enabled to true");
     }
     Ok(config)
+}
+
+/// Everybody knows the passwords: what would listen to other machines by default does not.
+fn on_this_machine(loaded: Loaded) -> Config {
+    let untold = |key: &str| loaded.origin(key) == Origin::Default;
+    let (https, dimse) = (untold("https.listen"), untold("dimse.listen"));
+    let mut config = loaded.config;
+    if https {
+        config.https.listen.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    if dimse {
+        config.dimse.listen.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    config
 }
 
 async fn look(relay: &Relay, marker: &Path) -> anyhow::Result<Found> {

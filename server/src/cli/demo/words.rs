@@ -34,7 +34,6 @@ pub(super) fn refusal(data: &Path) -> String {
 
 /// Accounts, what lies where, and what to try next.
 pub(super) fn welcome(relay: &Relay, data: &Path) -> String {
-    let dir = data.display();
     let rows: Vec<Vec<String>> = ACCOUNTS
         .iter()
         .map(|account| {
@@ -43,14 +42,18 @@ pub(super) fn welcome(relay: &Relay, data: &Path) -> String {
         })
         .collect();
     let accounts = table(&["账号 login", "姓名 name", "角色 role", "机构 organization"], &rows);
-    let tries = tries(relay, data);
+    format!("\n{}\n{accounts}\n{}", warning(data), tries(relay, data))
+}
+
+/// That everybody knows the passwords, and how to be rid of it all.
+pub(super) fn warning(data: &Path) -> String {
+    let dir = data.display();
     format!(
-        "\n\
-         ********************************************************************************\n\
+        "********************************************************************************\n\
          *  仅供演示的示例数据，口令公开；删除 {dir} 即可重置\n\
          *  SAMPLE DATA ONLY, with known passwords; delete {dir} to reset\n\
          ********************************************************************************\n\n\
-         所有账号的口令 / password of every account: {PASSWORD}\n\n{accounts}\n{tries}"
+         所有账号的口令 / password of every account: {PASSWORD}\n"
     )
 }
 
@@ -86,11 +89,12 @@ pub(super) fn json(relay: &Relay) -> anyhow::Result<String> {
 /// Commands that work as they stand.
 fn tries(relay: &Relay, data: &Path) -> String {
     let mut text = String::new();
+    let program = program();
     if let Some(dimse) = relay.addresses.dimse {
         let (port, ae_title) = (dimse.port(), &relay.service.settings().ae_title);
         text.push_str(&format!(
             "下一步：以青山镇 CT 的身份传一个新检查 / try next: send one more study as a clinic's CT\n  \
-             medrelay phantom --modality CT --slices 20 new-study && \
+             {program} phantom --modality CT --slices 20 new-study && \
              storescu -aet CLINIC1CT -aec {ae_title} +sd 127.0.0.1 {port} new-study\n"
         ));
     }
@@ -106,11 +110,17 @@ fn tries(relay: &Relay, data: &Path) -> String {
     text.push_str(&format!(
         "让报告也送到卫生院的 PACS / let reports go to a clinic's PACS, too\n  \
          storescp -aet PACS 11113 &\n  \
-         medrelay --data {dir} clinic destination add --clinic {clinic} \
+         {program} --data {dir} clinic destination add --clinic {clinic} \
          --ae-title PACS --host 127.0.0.1 --port 11113\n\n\
          按 Ctrl-C 停止 / press Ctrl-C to stop"
     ));
     text
+}
+
+/// The program as it was called, so that the commands work where it was called.
+fn program() -> String {
+    let called = std::env::args_os().next();
+    called.map_or_else(|| "medrelay".to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 fn place(account: &Account) -> &'static str {
