@@ -20,7 +20,7 @@ pub struct Problem {
     /// Stable name of the fault; programs branch on this.
     pub code: &'static str,
     /// Short text that belongs to the status.
-    pub title: String,
+    pub title: &'static str,
     /// What is wrong here and what to do; never patient data.
     pub detail: String,
     /// Which field, for `VALIDATION`.
@@ -32,7 +32,7 @@ pub struct Problem {
     pub context: Option<serde_json::Value>,
     /// Seconds after which trying again makes sense.
     #[serde(skip)]
-    pub retry_after: Option<i64>,
+    pub retry_after: Option<u32>,
 }
 
 impl Problem {
@@ -41,8 +41,7 @@ impl Problem {
         let title = StatusCode::from_u16(status)
             .ok()
             .and_then(|s| s.canonical_reason())
-            .unwrap_or("Error")
-            .to_owned();
+            .unwrap_or("Error");
         let detail = detail.into();
         Self { status, code, title, detail, field: None, context: None, retry_after: None }
     }
@@ -52,7 +51,7 @@ impl Problem {
         self
     }
 
-    fn after(mut self, seconds: i64) -> Self {
+    fn after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds.max(1));
         self
     }
@@ -68,7 +67,7 @@ impl IntoResponse for Problem {
         headers
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.unsigned_abs()));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
