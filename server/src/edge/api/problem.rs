@@ -38,10 +38,8 @@ pub struct Problem {
 impl Problem {
     /// A problem with a status, a stable code and a sentence.
     pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        let title = StatusCode::from_u16(status)
-            .ok()
-            .and_then(|s| s.canonical_reason())
-            .unwrap_or("Error");
+        let title =
+            StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
         let detail = detail.into();
         Self { status, code, title, detail, field: None, context: None, retry_after: None }
     }
@@ -59,13 +57,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
-        headers
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -88,9 +84,10 @@ impl From<Error> for Problem {
         let text = error.to_string();
         match error {
             Error::Denied(denial) => denied(denial),
-            Error::Invalid { field, reason } => {
-                Self { field: Some(field), ..Self::new(422, "VALIDATION", format!("{field}: {reason}")) }
-            }
+            Error::Invalid { field, reason } => Self {
+                field: Some(field),
+                ..Self::new(422, "VALIDATION", format!("{field}: {reason}"))
+            },
             Error::Taken(_) => Self::new(409, "TAKEN", text),
             Error::Agreement(_) => Self::new(422, "VALIDATION", text),
             Error::Case(refusal) => refused(&refusal),
