@@ -3,6 +3,8 @@
 CARGO_FLAGS ?= --locked
 # Arguments for `make run`, for instance: make run ARGS="--data /var/tmp/demo"
 ARGS ?=
+# Folder of a real study for `make e2e-main`; one that lies beside the project is taken by itself, else a phantom is sent.
+STUDY ?= $(wildcard ../shared/data/ct-head)
 
 say = @printf '\n==== %s ====\n' "$(1)"
 # cargo-deny lies in target/tools when the machine has none of its own.
@@ -18,7 +20,8 @@ help:
 	@echo "make build         the programs and tests, unoptimized"
 	@echo "make unit          the tests alone, without installing or checking anything"
 	@echo "make peers         install the foreign software that the tests talk to"
-	@echo "make e2e-main      the main job with stock DICOM software on both sides"
+	@echo "make e2e-main      the main job with stock DICOM software on both sides; STUDY=FOLDER sends that one"
+	@echo "make e2e           the stories that need the built program: main job, crashes, full disks, hostile senders"
 	@echo "make bench-ingest  how fast images come in, beside Orthanc and storescp"
 	@echo "make gen           write the generated files of config/ again"
 
@@ -53,6 +56,15 @@ unit: build
 	cargo test $(CARGO_FLAGS) --workspace --doc
 	$(call say,tests)
 	cargo test $(CARGO_FLAGS) --workspace --lib --bins --tests --no-fail-fast
+
+# Selected from the whole workspace: a single package would have other features, and be built again.
+e2e-main: peers build
+	$(call say,the main job with stock software)
+	$(if $(STUDY),MEDRELAY_TEST_STUDY="$$(cd "$(STUDY)" && pwd)" )cargo test $(CARGO_FLAGS) --workspace --test e2e_main -- --nocapture
+
+e2e: peers build
+	$(call say,stories with the built program)
+	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast --test e2e_main --test journey --test crash --test disk --test hostile
 
 gen:
 	MEDRELAY_WRITE_GENERATED=1 cargo test $(CARGO_FLAGS) --package medrelay --lib generated
