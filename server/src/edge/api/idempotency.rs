@@ -116,7 +116,9 @@ struct Recorded {
 /// Keeps a success and forgets everything else.
 async fn record(api: &Api, person: &PersonId, key: &str, response: Response) -> Response {
     let whole = response.body().size_hint().upper().is_some_and(|n| n <= BODY_LIMIT_BYTES as u64);
-    let secret = response.headers().contains_key(header::SET_COOKIE);
+    // An answer with the secret of a session is handed over once and kept nowhere.
+    let secret = response.headers().contains_key(header::SET_COOKIE)
+        || response.headers().get(header::CACHE_CONTROL).is_some_and(|value| value == "no-store");
     if !response.status().is_success() || !whole || secret {
         if let Err(error) = api.service.forget_idempotent(person, key).await {
             tracing::warn!(%error, "an idempotency key could not be forgotten");
