@@ -52,7 +52,9 @@ async fn eight_studies_come_through_the_door_and_seven_wait_for_a_reader() {
     assert_eq!(stages.len(), 8);
     assert_eq!(stages.iter().filter(|stage| **stage == Stage::Arriving).count(), 1);
 
-    crate::worker::drain(&relay.service).await.expect("jobs");
+    while let Some(job) = relay.service.take_job().await.expect("jobs") {
+        relay.service.work(job).await.expect("its end is written");
+    }
     let queue = relay.service.queue(&hospital(&consortium), None).await.expect("a queue");
     let priorities: Vec<Priority> = queue.iter().map(|entry| entry.view.case.priority).collect();
     assert_eq!(priorities.len(), 7);
