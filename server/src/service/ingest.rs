@@ -25,6 +25,8 @@ use crate::store::{NewEvent, NewInstance, StoreError, Tx};
 const WAITING_LIMIT: usize = 256;
 /// How many rows one commit takes at most.
 const BATCH_LIMIT: usize = 64;
+/// How often a row is tried when somebody else writes the same study at the same moment.
+const TRIES: u32 = 3;
 /// An unknown device that asks again within this time is one event, not many.
 const SAME_REFUSAL: Span = Span::from_minutes(10);
 /// How many blob names are looked up at once in the sweep.
@@ -209,23 +211,32 @@ impl Indexer {
 }
 
 async fn index_batch(parts: &Parts, batch: Vec<Waiting>) {
-    if batch.len() > 1 {
-        if let Ok(outcomes) = index_together(parts, batch.iter().map(|w| (&w.caller, &w.new))).await
-        {
-            for (waiting, outcome) in batch.into_iter().zip(outcomes) {
-                // A sender that is gone does not need its answer.
-                let _ = waiting.answer.send(Ok(outcome));
-            }
-            return;
+    if batch.len() > 1
+        && let Ok(outcomes) = index_together(parts, batch.iter().map(|w| (&w.caller, &w.new))).await
+    {
+        for (waiting, outcome) in batch.into_iter().zip(outcomes) {
+            // A sender that is gone does not need its answer.
+            let _ = waiting.answer.send(Ok(outcome));
         }
+        return;
     }
     // One of them spoils the transaction: each gets its own, and its own error.
     for waiting in batch {
-        let alone = std::iter::once((&waiting.caller, &waiting.new));
-        let outcome = index_together(parts, alone).await;
-        let outcome = outcome.and_then(|mut all| all.pop().ok_or(Error::Busy));
+        let mut outcome = index_alone(parts, &waiting).await;
+        for _ in 1..TRIES {
+            // Another server opened the same study, or somebody works on the case: look again.
+            if !matches!(outcome, Err(Error::VersionConflict | Error::Store(StoreError::Taken))) {
+                break;
+            }
+            outcome = index_alone(parts, &waiting).await;
+        }
         let _ = waiting.answer.send(outcome);
     }
+}
+
+async fn index_alone(parts: &Parts, waiting: &Waiting) -> Result<(Stored, bool), Error> {
+    let alone = std::iter::once((&waiting.caller, &waiting.new));
+    index_together(parts, alone).await?.pop().ok_or(Error::Busy)
 }
 
 async fn index_together<'a>(
@@ -319,17 +330,13 @@ async fn note_late_image(
         return Ok(());
     }
     let step = case::apply(case, Command::LateImage, parts.clock.now())?;
-    match tx.save_case(&step.case).await {
-        Ok(()) => {
-            let about = About::case(&step.case);
-            let details = serde_json::json!({ "study": study, "clinic": new.clinic });
-            events.push(parts.event(caller, Kind::LateImage, about.with(details)));
-            Ok(())
-        }
-        // Somebody works on the case this very moment: the whole commit is tried again.
-        Err(error @ StoreError::Lost) => Err(error.into()),
-        Err(error) => Err(error.into()),
-    }
+    // If somebody works on the case this very moment, the whole commit is refused and the sender
+    // told to try again.
+    tx.save_case(&step.case).await?;
+    let about = About::case(&step.case);
+    let details = serde_json::json!({ "study": study, "clinic": new.clinic });
+    events.push(parts.event(caller, Kind::LateImage, about.with(details)));
+    Ok(())
 }
 
 /// The sender behind an admitted device.

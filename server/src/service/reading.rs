@@ -211,7 +211,10 @@ impl Service {
     pub async fn case(&self, caller: &Caller, id: &CaseId) -> Result<CaseView, Error> {
         let mut tx = self.parts.db.read().await?;
         let case = self.visible_case(&mut tx, caller, Action::ReadCase, id).await?;
-        Ok(view(&mut tx, case).await?)
+        let view = view(&mut tx, case).await?;
+        drop(tx);
+        self.note_access(caller, &view.study).await?;
+        Ok(view)
     }
 
     /// Cases that the caller may see, newest first.

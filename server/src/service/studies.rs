@@ -277,7 +277,8 @@ impl Service {
         Ok((instance, reader))
     }
 
-    async fn note_access(&self, caller: &Caller, study: &Study) -> Result<(), Error> {
+    /// Records that somebody looked at a study, unless they did so a moment ago.
+    pub(super) async fn note_access(&self, caller: &Caller, study: &Study) -> Result<(), Error> {
         let object = format!("study:{}", study.id);
         let since = self.now() - SAME_ACCESS;
         let mut tx = self.parts.db.read().await?;
