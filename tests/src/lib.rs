@@ -1,5 +1,14 @@
-//! The test harness: real servers and foreign programs as peers, each certain to end with the test.
+//! The test harness: a whole relay and a consortium in one process, real servers and foreign
+//! programs as peers, each certain to end with the test.
 
+pub mod binary;
+pub mod clinic;
+pub mod documents;
+pub mod ledger;
+pub mod modality;
 pub mod objects3;
+pub mod pacs;
 pub mod postgres;
 pub mod process;
+pub mod relay;
+pub mod storm;
