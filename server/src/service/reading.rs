@@ -12,6 +12,8 @@ use crate::store::{CaseFilter, NewEvent, Order, Study, Tx};
 
 /// How many entries of a queue are shown at once.
 const QUEUE_SHOWN: usize = 200;
+/// How often a claim is tried when somebody else changes the case at the same moment.
+const TRIES: u32 = 3;
 
 /// What the holder of a claim shows with every write.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -127,8 +129,18 @@ impl Service {
         Err(Error::QueueEmpty)
     }
 
-    /// Claims a case.
+    /// Claims a case. Whoever comes second is told who has it, also at the very same moment.
     pub async fn claim(&self, caller: &Caller, id: &CaseId) -> Result<Claimed, Error> {
+        for _ in 1..TRIES {
+            match self.claim_once(caller, id).await {
+                Err(Error::VersionConflict) => {}
+                outcome => return outcome,
+            }
+        }
+        self.claim_once(caller, id).await
+    }
+
+    async fn claim_once(&self, caller: &Caller, id: &CaseId) -> Result<Claimed, Error> {
         let person = caller.person()?.clone();
         let mut tx = self.parts.db.write().await?;
         let case = self.visible_case(&mut tx, caller, Action::ClaimCase, id).await?;
