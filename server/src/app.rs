@@ -18,9 +18,10 @@ use medrelay_core::time::{Clock, Entropy, Span, Timestamp};
 
 use crate::blobs::{BlobKey, Blobs, BucketSettings};
 use crate::config::{BlobTarget, Config};
+use crate::edge::api;
 use crate::edge::dimse::Dimse;
 use crate::edge::dimse::courier::DicomCourier;
-use crate::edge::http;
+use crate::http;
 use crate::lifecycle::{Lifecycle, ReloadSignals};
 use crate::secrets::{MasterKey, Vault};
 use crate::service::{Parts, Printer, Service};
@@ -150,14 +151,18 @@ async fn listen(
     let needs_tls = config.https.enabled || config.dimse.tls_listen.is_some();
     let tls = if needs_tls { Some(open_tls(config, ambient, lifecycle)?) } else { None };
 
+    let open = |settings: &http::HttpSettings, secure| {
+        let interface = api::router(service.clone());
+        http::Server::new(interface, service.clone(), lifecycle.clone(), settings.clone(), secure)
+    };
     let (listener, bound) = bind(config.http.plain_listen, "HTTP").await?;
     addresses.http = Some(bound);
-    let server = http::Server::new(service.clone(), lifecycle.clone(), settings.clone(), false);
+    let server = open(&settings, false);
     drop(lifecycle.spawn(server.listen(listener, None)));
     if let (true, Some(tls)) = (config.https.enabled, &tls) {
         let (listener, bound) = bind(config.https.listen, "HTTPS").await?;
         addresses.https = Some(bound);
-        let server = http::Server::new(service.clone(), lifecycle.clone(), settings, true);
+        let server = open(&settings, true);
         drop(lifecycle.spawn(server.listen(listener, Some(TlsAcceptor::from(tls.https())))));
     }
     let dimse = Dimse::new(service.clone(), settings::dimse(config));
@@ -185,11 +190,7 @@ async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<(TcpListener, S
     Ok((listener, bound))
 }
 
-fn open_tls(
-    config: &Config,
-    ambient: &Ambient,
-    lifecycle: &Lifecycle,
-) -> anyhow::Result<Arc<Tls>> {
+fn open_tls(config: &Config, ambient: &Ambient, lifecycle: &Lifecycle) -> anyhow::Result<Arc<Tls>> {
     let vault = open_keys(config, ambient)?.0.vault().context("the vault cannot be opened")?;
     let (tls, driver) = Tls::open(config, &vault, ambient.clock.now(), &*ambient.entropy)
         .context("the certificate cannot be had")?;

@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod edge;
+pub mod http;
 pub mod lifecycle;
 pub mod secrets;
 pub mod service;

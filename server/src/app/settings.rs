@@ -11,7 +11,7 @@ use medrelay_dicom::association::acceptor::AcceptorConfig;
 use crate::config::Config;
 use crate::edge::dimse::DimseSettings;
 use crate::edge::dimse::courier::CourierSettings;
-use crate::edge::http::HttpSettings;
+use crate::http::HttpSettings;
 use crate::service::Settings;
 
 /// What the use cases want to know.
@@ -41,8 +41,7 @@ fn quiet(config: &Config) -> QuietTimes {
         Span::from_secs(i64::try_from(config.study.quiet(modality).as_secs()).unwrap_or(60))
     };
     let named = config.study.quiet_seconds.keys();
-    let by_modality =
-        named.map(|name| (name.to_ascii_uppercase(), span(name))).collect();
+    let by_modality = named.map(|name| (name.to_ascii_uppercase(), span(name))).collect();
     QuietTimes { by_modality, other: span("other") }
 }
 
@@ -81,4 +80,3 @@ pub(super) fn http(config: &Config) -> HttpSettings {
         ..HttpSettings::default()
     }
 }
-

@@ -12,7 +12,9 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Outcome> {
     let probe = Probe::new("database", async move {
         match app::assemble(&config, &surroundings).await {
             Ok(service) => match service.probe().await {
-                Ok(()) => Finding::ok("database and store", "both answer and keep what they are given"),
+                Ok(()) => {
+                    Finding::ok("database and store", "both answer and keep what they are given")
+                }
                 Err(error) => Finding::failure(
                     "database or store",
                     error.to_string(),

@@ -20,7 +20,9 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Outcome> {
     let relay = app::start(&loaded.config, Ambient::system()).await?;
     announce(&relay);
     if let Some(link) = set_up_link(&relay).await? {
-        println!("\n  First start: make the first account within 24 hours here (works once):\n  {link}\n");
+        println!(
+            "\n  First start: make the first account within 24 hours here (works once):\n  {link}\n"
+        );
     }
     until_stopped(&loaded.config, relay).await
 }

@@ -48,7 +48,10 @@ use crate::store::{Db, NewEvent, Sealer, Tx};
 
 // What the edges see of the layers below: names only, through here.
 pub use crate::blobs::BlobError;
-pub use crate::store::{Device, PAGE_LIMIT, SessionKind, StoreError};
+pub use crate::store::{
+    AgreementRecord, CaseFilter, Destination, Device, Instance, Order, OrderFilter, Organization,
+    PAGE_LIMIT, Person, Quarantined, Series, Session, SessionKind, StoreError, Study, StudyFilter,
+};
 
 /// Who calls a use case, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]

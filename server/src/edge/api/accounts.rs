@@ -12,9 +12,9 @@ use medrelay_core::access::Action;
 use super::auth::Who;
 use super::page::Body;
 use super::people::PersonBody;
-use super::problem::Problem;
 use super::sessions::{SignedInBody, current, handed_over};
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
 
 /// A change of one's own password.
 #[derive(Deserialize, ToSchema)]

@@ -17,11 +17,11 @@ use medrelay_core::time::Timestamp;
 use super::auth::Who;
 use super::organizations::{after, named};
 use super::page::{Body, Page, Paging, Params};
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
 use crate::service::DicomAddress;
 use crate::service::agreements::{AgreementChange, NewAgreement, NewDestination};
-use crate::store::{AgreementRecord, Destination};
+use crate::service::{AgreementRecord, Destination};
 
 /// Minutes within which a report is due, by priority.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]

@@ -13,8 +13,8 @@ use medrelay_core::access::{Denial, may_somewhere};
 use medrelay_core::id::SessionId;
 use medrelay_core::people::Actor;
 
-use super::problem::Problem;
 use super::{Api, Rule};
+use crate::http::problem::Problem;
 use crate::service::{Caller, Error, SessionKind};
 
 /// The browser's session cookie. The prefix makes browsers insist on Secure, Path=/ and no Domain.
@@ -74,7 +74,8 @@ async fn identify(api: &Api, asked: Asked) -> Result<Who, Problem> {
     // HEAD is answered by the GET handler, so it is under GET's rule.
     let ruled = if method == Method::HEAD { &Method::GET } else { &method };
     // A route without a rule cannot be registered; should one appear all the same, nobody enters.
-    let rule = api.rules.get(&format!("{ruled} {path}")).ok_or_else(super::problem::not_found)?;
+    let rule =
+        api.rules.get(&format!("{ruled} {path}")).ok_or_else(crate::http::problem::not_found)?;
     let who = match credentials(&headers) {
         Some((kind, token)) => {
             let found = api.service.authenticate(&token, kind, &source).await?;
@@ -107,12 +108,14 @@ fn credentials(headers: &HeaderMap) -> Option<(SessionKind, String)> {
         return Some((SessionKind::Program, token.trim().to_owned()));
     }
     let cookies = headers.get_all(header::COOKIE);
-    cookies.iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(';')).find_map(
-        |pair| {
+    cookies
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .find_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
             (name == COOKIE).then(|| (SessionKind::Browser, value.to_owned()))
-        },
-    )
+        })
 }
 
 fn safe(method: &Method) -> bool {
@@ -122,9 +125,8 @@ fn safe(method: &Method) -> bool {
 /// A browser sends cookies on its own; only our own pages know the token and may set the header.
 fn check_csrf(headers: &HeaderMap, csrf_hash: &str) -> Result<(), Problem> {
     let shown = headers.get(CSRF_HEADER).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let other_site = headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site != "same-origin" && site != "none");
+    let other_site =
+        headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     if other_site || crate::service::token_hash(shown) != csrf_hash {
         return Err(Problem::new(
             403,

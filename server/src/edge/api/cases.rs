@@ -16,11 +16,11 @@ use medrelay_core::time::Timestamp;
 use super::auth::Who;
 use super::orders::OrderOutput;
 use super::page::{Body, Page, Params};
-use super::problem::{Problem, not_found};
 use super::studies::StudyOutput;
 use super::{Api, Routes, Rule};
+use crate::http::problem::{Problem, not_found};
 use crate::service::reading::{CaseView, Claimed, Proof, QueueEntry};
-use crate::store::{CaseFilter, PAGE_LIMIT};
+use crate::service::{CaseFilter, PAGE_LIMIT};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -31,7 +31,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add(routes!(claim_case), Rule::May(Action::ClaimCase))
         .add(routes!(keep_claim), Rule::May(Action::ClaimCase))
         .add(routes!(release_case), Rule::May(Action::ClaimCase))
-        .add(routes!(take_over_case), Rule::May(Action::TakeOverCase))
+        .add(routes!(take_over_case), Rule::May(Action::ClaimCase))
 }
 
 /// A reader's hold, without its secret.

@@ -14,11 +14,11 @@ use medrelay_core::time::Timestamp;
 use super::auth::Who;
 use super::organizations::{after, named};
 use super::page::{Body, Page, Paging, Params};
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
+use crate::service::Device;
 use crate::service::Error;
 use crate::service::devices::{DeviceChange, NewDevice};
-use crate::store::Device;
 
 /// A modality or workstation that sends to us.
 #[derive(Serialize, ToSchema)]

@@ -23,11 +23,12 @@ use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
 use super::page::{Page, Params};
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::Stopping;
+use crate::http::problem::Problem;
+use crate::service::PAGE_LIMIT;
 use crate::service::following::Audience;
 use crate::service::{Error, Service};
-use crate::store::PAGE_LIMIT;
 
 /// How often the table is looked at for what other servers wrote.
 const POLL: Duration = Duration::from_secs(5);
@@ -35,10 +36,6 @@ const POLL: Duration = Duration::from_secs(5);
 const RECHECK: Duration = Duration::from_secs(60);
 /// A comment that keeps proxies from closing a quiet stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// Cancelled when the relay stops: streams end so that connections can.
-#[derive(Debug, Clone)]
-pub struct Stopping(pub CancellationToken);
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes

@@ -15,8 +15,8 @@ use tracing::Instrument as _;
 use medrelay_core::id::PersonId;
 
 use super::auth::Who;
-use super::problem::Problem;
 use super::{Api, BODY_LIMIT_BYTES};
+use crate::http::problem::Problem;
 use crate::service::idempotency::{Repeated, request_hash};
 
 /// The header that names a call.

@@ -14,8 +14,8 @@ use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
 use super::page::{Page, Paging, Params};
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
 use crate::service::Error;
 use crate::service::delivering::{DeliveryFilter, DeliveryView, InboxCursor, InboxEntry};
 

@@ -15,7 +15,6 @@ pub mod orders;
 pub mod organizations;
 pub mod page;
 pub mod people;
-pub mod problem;
 pub mod reports;
 pub mod sessions;
 pub mod setup;
@@ -135,7 +134,7 @@ pub fn router(service: Service) -> Router {
         .route_layer(middleware::from_fn_with_state(api.clone(), idempotency::keep))
         .route_layer(middleware::from_fn_with_state(api.clone(), auth::guard))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .method_not_allowed_fallback(problem::method_not_allowed)
+        .method_not_allowed_fallback(crate::http::problem::method_not_allowed)
         .with_state(api);
     let text = description.to_json().unwrap_or_default();
     router.route(

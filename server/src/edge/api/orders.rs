@@ -14,11 +14,11 @@ use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
 use super::page::{Body, Page, Params};
-use super::problem::{Problem, not_found};
 use super::{Api, Routes, Rule};
+use crate::http::problem::{Problem, not_found};
 use crate::service::Error;
 use crate::service::ordering::{NewOrder, OrderChange, study_uid};
-use crate::store::{Order, OrderFilter, PAGE_LIMIT};
+use crate::service::{Order, OrderFilter, PAGE_LIMIT};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes

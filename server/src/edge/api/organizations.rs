@@ -14,11 +14,11 @@ use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
 use super::page::{Body, Page, Paging, Params};
-use super::problem::{Problem, not_found};
 use super::{Api, Routes, Rule};
+use crate::http::problem::{Problem, not_found};
 use crate::service::Error;
+use crate::service::Organization;
 use crate::service::consortium::OrganizationChange;
-use crate::store::Organization;
 
 /// A hospital or clinic.
 #[derive(Serialize, ToSchema)]

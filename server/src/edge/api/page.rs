@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::Problem;
+use crate::http::problem::Problem;
 use crate::service::PAGE_LIMIT;
 
 /// Where a list goes on, and how far.
@@ -62,11 +62,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Err(JsonRejection::BytesRejection(_)) => {
                 Err(Problem::new(413, "BODY_TOO_LARGE", "the body is larger than 1 MiB"))
             }
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
-                415,
-                "NOT_JSON",
-                "send the body as application/json",
-            )),
+            Err(JsonRejection::MissingJsonContentType(_)) => {
+                Err(Problem::new(415, "NOT_JSON", "send the body as application/json"))
+            }
             Err(rejection) => Err(Problem::new(422, "VALIDATION", json_fault(&rejection))),
         }
     }

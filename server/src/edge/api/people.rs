@@ -15,11 +15,11 @@ use medrelay_core::time::Timestamp;
 use super::auth::Who;
 use super::organizations::{after, named};
 use super::page::{Body, Page, Paging, Params};
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
 use crate::service::Error;
+use crate::service::Person;
 use crate::service::people::{NewPerson, PersonChange};
-use crate::store::Person;
 
 /// A role in an organization.
 #[derive(Serialize, Deserialize, ToSchema)]

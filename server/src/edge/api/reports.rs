@@ -16,8 +16,8 @@ use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
 use super::page::Body;
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
 use crate::service::Error;
 use crate::service::delivering::Rendered;
 use crate::service::reading::Proof;

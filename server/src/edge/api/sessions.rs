@@ -16,11 +16,11 @@ use super::auth::{COOKIE, Who};
 use super::organizations::named;
 use super::page::Body;
 use super::people::PersonBody;
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
 use crate::service::Error;
 use crate::service::sign_in::SignedIn;
-use crate::store::{Session, SessionKind};
+use crate::service::{Session, SessionKind};
 
 /// Who signs in.
 #[derive(Deserialize, ToSchema)]

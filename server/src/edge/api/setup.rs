@@ -11,8 +11,8 @@ use super::auth::Who;
 use super::organizations::OrganizationBody;
 use super::page::Body;
 use super::people::PersonBody;
-use super::problem::Problem;
 use super::{Api, Routes, Rule};
+use crate::http::problem::Problem;
 use crate::service::accounts::SetUp;
 
 /// What the set-up page sends.

@@ -17,10 +17,10 @@ use medrelay_core::time::Timestamp;
 use super::auth::Who;
 use super::orders::order_id;
 use super::page::{Body, Page, Paging, Params};
-use super::problem::{Problem, not_found};
 use super::{Api, Routes, Rule};
+use crate::http::problem::{Problem, not_found};
 use crate::service::studies::StudyView;
-use crate::store::{Instance, PAGE_LIMIT, Quarantined, Series, Study, StudyFilter};
+use crate::service::{Instance, PAGE_LIMIT, Quarantined, Series, Study, StudyFilter};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes

@@ -19,8 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use medrelay_core::id::DeviceId;
-use medrelay_dicom::association::acceptor::{AcceptorConfig, End, Peer, Summary, Transport, serve};
 use medrelay_dicom::association::Prompt;
+use medrelay_dicom::association::acceptor::{AcceptorConfig, End, Peer, Summary, Transport, serve};
 
 use self::provider::Connection;
 use crate::lifecycle::Lifecycle;

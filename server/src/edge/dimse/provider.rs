@@ -37,11 +37,7 @@ impl Provider for Connection {
     type Caller = Admitted;
     type Sink = ObjectSink;
 
-    async fn admit(
-        &self,
-        request: &AssociateRequest,
-        peer: &Peer,
-    ) -> Result<Admitted, Rejection> {
+    async fn admit(&self, request: &AssociateRequest, peer: &Peer) -> Result<Admitted, Rejection> {
         let shared = &self.shared;
         if request.called_ae_title != shared.ae_title {
             tracing::warn!(
@@ -54,8 +50,8 @@ impl Provider for Connection {
             return Err(Rejection::CALLED_AE_TITLE);
         }
         let source = peer.address.ip().to_canonical();
-        let calling = AeTitle::parse(&request.calling_ae_title)
-            .map_err(|_| Rejection::CALLING_AE_TITLE)?;
+        let calling =
+            AeTitle::parse(&request.calling_ae_title).map_err(|_| Rejection::CALLING_AE_TITLE)?;
         let device = match shared.service.admit_device(&calling, source).await {
             Ok(Some(device)) => device,
             Ok(None) => {

@@ -9,6 +9,7 @@ mod health;
 mod listen;
 mod observe;
 mod pages;
+pub mod problem;
 #[cfg(test)]
 mod tests;
 
@@ -22,13 +23,17 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::api::events::Stopping;
-use super::api::problem::{Problem, not_found};
+use self::problem::{Problem, not_found};
 use crate::lifecycle::Lifecycle;
 use crate::service::Service;
+
+/// Cancelled when the relay stops: event streams end so that connections can. A request extension.
+#[derive(Debug, Clone)]
+pub struct Stopping(pub CancellationToken);
 
 /// What an operator can set about HTTP.
 #[derive(Debug, Clone)]
@@ -65,20 +70,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Puts the routes together; `secure` says that the listener speaks TLS.
+    /// Puts the routes of the `interface` edges and our own together; `secure` says that the listener speaks TLS.
     pub fn new(
+        interface: Router,
         service: Service,
         lifecycle: Lifecycle,
         settings: HttpSettings,
         secure: bool,
     ) -> Self {
-        let router = router(service, &lifecycle, &settings, secure);
+        let router = router(interface, service, &lifecycle, &settings, secure);
         Self { router, lifecycle, settings }
     }
 }
 
 /// Every route of a listener, for [`Server`] and for tests without a socket.
 pub fn router(
+    interface: Router,
     service: Service,
     lifecycle: &Lifecycle,
     settings: &HttpSettings,
@@ -88,7 +95,7 @@ pub fn router(
         requests: Semaphore::new(settings.requests),
         request_time: settings.request_time,
     });
-    let interface = super::api::router(service.clone())
+    let interface = interface
         .layer(Extension(Stopping(lifecycle.soft())))
         .layer(middleware::from_fn_with_state(limits, limit));
     let router = Router::new()

@@ -39,7 +39,13 @@ impl Scene {
         config.data.dir = data.path().to_owned();
         let service = assemble(&config, &Ambient::system()).await?;
         let (lifecycle, settings) = (Lifecycle::new(), HttpSettings::default());
-        let router = router(service.clone(), &lifecycle, &settings, true);
+        let router = router(
+            crate::edge::api::router(service.clone()),
+            service.clone(),
+            &lifecycle,
+            &settings,
+            true,
+        );
         Ok(Self { router, service, lifecycle, settings, _data: data })
     }
 
@@ -235,7 +241,13 @@ async fn silent_connections_end_and_streams_end_with_the_relay() -> anyhow::Resu
     let (token, clinic) = scene.clinic_doctor().await?;
     scene.post("/api/v1/orders", &token, order(&clinic)).await?;
     let settings = HttpSettings { head_time: Duration::from_millis(200), ..scene.settings.clone() };
-    let server = Server::new(scene.service.clone(), scene.lifecycle.clone(), settings, false);
+    let server = Server::new(
+        crate::edge::api::router(scene.service.clone()),
+        scene.service.clone(),
+        scene.lifecycle.clone(),
+        settings,
+        false,
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     drop(scene.lifecycle.spawn(server.listen(listener, None)));

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::observe::recorder;
-use crate::edge::api::problem::not_found;
+use super::problem::not_found;
 use crate::lifecycle::Lifecycle;
 use crate::service::Service;
 use crate::service::health::Health;
