@@ -23,6 +23,7 @@ help:
 	@echo "make e2e-main      the main job with stock DICOM software on both sides; STUDY=FOLDER sends that one"
 	@echo "make e2e           the stories that need the built program: main job, crashes, full disks, hostile senders"
 	@echo "make bench-ingest  how fast images come in, beside Orthanc and storescp"
+	@echo "make bench         every benchmark"
 	@echo "make gen           write the generated files of config/ again"
 
 run:
@@ -65,6 +66,16 @@ e2e-main: peers build
 e2e: peers build
 	$(call say,stories with the built program)
 	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast --test e2e_main --test journey --test crash --test disk --test hostile
+
+bench: bench-ingest
+
+# ARGS goes to the benchmark, for instance: make bench-ingest ARGS="--runs 1 --preindex 0"
+bench-ingest:
+	@sh tests/setup.sh bench
+	$(call say,building medrelay)
+	cargo build --release $(CARGO_FLAGS) --package medrelay --bin medrelay
+	$(call say,studies coming in over DICOM)
+	python3 tests/bench/ingest.py $(ARGS)
 
 gen:
 	MEDRELAY_WRITE_GENERATED=1 cargo test $(CARGO_FLAGS) --package medrelay --lib generated

@@ -42,6 +42,8 @@ postgres() {
     has initdb
 }
 
+orthanc() { has Orthanc || test -x /usr/sbin/Orthanc; }
+
 install_missing() {
     test -n "$missing" || return 0
     if ! command -v apt-get >/dev/null 2>&1; then
@@ -109,7 +111,7 @@ need_peers() {
 }
 
 need_bench() {
-    need orthanc "an anchor to measure against" has Orthanc
+    need orthanc "an anchor to measure against" orthanc
 }
 
 # pydicom, pynetdicom and moto, in an environment of their own. Made again when the list has changed.
