@@ -128,13 +128,20 @@ impl Scene {
         anyhow::bail!("the volume never became full");
     }
 
-    /// The reading side: an instance's bytes, the queue, a study, the signed report and its check.
-    async fn read(&self) -> Result<()> {
+    /// What can be read without an entry in the trail, or has one already.
+    async fn look(&self) -> Result<()> {
         let clinician = &self.people.clinician;
         clinician.bytes(&format!("/api/v1/instances/{}/dicom", self.instance)).await?;
         clinician.all("/api/v1/studies").await?;
+        self.people.reader.get("/api/v1/queue").await?;
+        clinician.all("/api/v1/inbox").await?;
+        Ok(())
+    }
+
+    /// The reading side: an instance's bytes, the queue, a study, the signed report and its check.
+    async fn read(&self) -> Result<()> {
+        self.look().await?;
         let reader = &self.people.reader;
-        reader.get("/api/v1/queue").await?;
         reader.get(&format!("/api/v1/reports/{}", self.report)).await?;
         let found = reader.get(&format!("/api/v1/reports/{}/verification", self.report)).await?;
         ensure!(found["holds"] == true, "{found}");
@@ -148,6 +155,18 @@ impl Scene {
             "priority": "routine", "history": "咳嗽三天".repeat(2_000), "question": "?",
         });
         self.people.clinician.call("POST", "/api/v1/orders", Some(&body)).await
+    }
+
+    /// Orders until one is refused: a log that was written before has room for some.
+    async fn order_until_refused(&self) -> Result<(u16, Value)> {
+        let mut answer = self.order().await?;
+        for _ in 0..200 {
+            if answer.0 != 201 {
+                break;
+            }
+            answer = self.order().await?;
+        }
+        Ok(answer)
     }
 
     /// Waits until a slice is stored again, and checks that everything promised is still there.
@@ -249,11 +268,19 @@ async fn a_full_volume_of_the_database_refuses_what_is_new_and_nothing_else() ->
     let volume = Volume::mount(folder.path().to_owned())?;
     let url = format!("url = \"sqlite://{}\"", volume.path().join("medrelay.sqlite").display());
     let mut scene = Scene::set(Site::new(&[QUICK, RESERVE, ("database", &url)])?).await?;
-    volume.fill("rest", 0)?;
+    // Below the reserve new images are refused; reading, which is written down in the trail, and typing go on.
+    volume.fill("rest", 8 * MIB)?;
     scene.send_until_refused(64).await?;
-    let (status, problem) = scene.order().await?;
-    ensure!(status == 507, "not 507 but {status} {problem}");
     scene.read().await?;
+    let (status, order) = scene.order().await?;
+    ensure!(status == 201, "not 201 but {status} {order}");
+    // Somebody else takes the reserve too, to the last byte: now nothing can be written down any more.
+    volume.fill("last", 0)?;
+    scene.send_until_refused(64).await?;
+    let (status, problem) = scene.order_until_refused().await?;
+    ensure!(status == 507, "not 507 but {status} {problem}");
+    scene.look().await?;
+    volume.remove("last")?;
     volume.remove("rest")?;
     let recovered = scene.recover().await?;
     println!("G4 database: ingest resumed after {recovered:?}");

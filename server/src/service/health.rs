@@ -26,11 +26,18 @@ impl Health {
 }
 
 impl Service {
+    /// Bytes that can still be written: on the volume of the blobs or on that of the database,
+    /// whichever has less. Every instance needs both.
+    pub(super) async fn free_bytes(&self) -> Option<u64> {
+        let volumes = [self.parts.blobs.free_bytes().await, self.parts.db.free_bytes()];
+        volumes.into_iter().flatten().min()
+    }
+
     /// Asks the database and the blob store, both at once.
     pub async fn health(&self) -> Health {
         let database = tokio::time::timeout(PATIENCE, self.parts.db.ping());
         let blobs = tokio::time::timeout(PATIENCE, self.parts.blobs.probe());
-        let free = tokio::time::timeout(PATIENCE, self.parts.blobs.free_bytes());
+        let free = tokio::time::timeout(PATIENCE, self.free_bytes());
         let (database, blobs, free) = tokio::join!(database, blobs, free);
         let reserve = self.parts.settings.reserve_bytes;
         Health {

@@ -82,7 +82,7 @@ impl Service {
         // query, because this runs once for every slice.
         let object = Object::owned(sender.clinic.clone(), Vec::new());
         allow(&sender.caller, Action::StoreInstance, &object)?;
-        let free = self.parts.blobs.free_bytes().await;
+        let free = self.free_bytes().await;
         if free.is_some_and(|free| free < self.parts.settings.reserve_bytes) {
             return Err(Error::OutOfSpace);
         }

@@ -18,6 +18,7 @@ mod reports;
 mod sign_ins;
 mod studies;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 
 use medrelay_core::access::Scope;
 use medrelay_core::id::OrganizationId;
+
+use crate::system::disk_space;
 
 pub use accounts::{Person, Session, SessionKind};
 pub use agreements::{AgreementRecord, Destination};
@@ -125,6 +128,8 @@ enum Engine {
 pub struct Db {
     pool: AnyPool,
     engine: Engine,
+    /// The file of the database, where this process writes it itself.
+    file: Option<Arc<PathBuf>>,
     writer: Arc<Mutex<()>>,
     sealer: Sealer,
     events: Arc<watch::Sender<i64>>,
@@ -151,15 +156,20 @@ impl Db {
             .connect(url)
             .await
             .map_err(|error| StoreError::Setup(describe(&error)))?;
-        let db = Self {
+        let mut db = Self {
             pool,
             engine,
+            file: None,
             writer: Arc::default(),
             sealer,
             events: Arc::new(watch::Sender::new(0)),
             jobs: Arc::default(),
         };
         db.check_durability().await?;
+        if engine == Engine::Sqlite {
+            let row = sqlx::query(SQLITE_FILE).fetch_one(&db.pool).await?;
+            db.file = Some(Arc::new(row.text("file")?.into()));
+        }
         sqlx::migrate!("./migrations")
             .run(&db.pool)
             .await
@@ -227,6 +237,13 @@ impl Db {
         Ok(())
     }
 
+    /// Bytes that can still be written on the volume of the database; `None` where a server of its
+    /// own looks after that. Quick: the file is on a local disk, as its locks and its log need it.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let space = disk_space(self.file.as_deref()?).ok()?;
+        Some(space.free_bytes)
+    }
+
     /// Follows the number of the last event that this process has committed.
     pub fn follow_events(&self) -> watch::Receiver<i64> {
         self.events.subscribe()
@@ -243,6 +260,7 @@ impl Db {
     }
 }
 
+const SQLITE_FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
 const SQLITE_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000; PRAGMA temp_store = MEMORY; \
      PRAGMA cache_size = -32000; PRAGMA mmap_size = 0;";
