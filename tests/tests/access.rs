@@ -1,0 +1,623 @@
+//! The permission matrix over HTTP: every route × every role × {own, partner by agreement, expired
+//! agreement, stranger}, against a table that was written by hand from what people do, not from
+//! the code. Whoever may not know of an object gets the very answer that a made-up identifier
+//! gets. A route without a line here fails the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail, ensure};
+use medrelay::edge::api::describe;
+use medrelay_client::{DeliveryQuery, NewOrder, StudyQuery, Text};
+use medrelay_core::people::Role;
+use medrelay_core::time::Span;
+use medrelay_dicom::phantom::{Modality as Kind, PhantomPatient, PhantomSpec};
+use medrelay_tests::clinic::{Consortium, Pact, Person, Place};
+use medrelay_tests::relay::{Engine, Relay, tell};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use Place::{ClinicA, County, Lead, Stranger};
+use Role::{
+    Administrator as Admin, Auditor, ClinicDoctor as Doctor, Coordinator, Reporter, Technician,
+    Verifier,
+};
+
+/// Everybody who asks: each role at each of these places.
+const ASKING: [Place; 4] = [ClinicA, Lead, County, Stranger];
+
+/// What a route is about, and so who may know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Nobody needs to sign in.
+    Public,
+    /// One's own account.
+    Self_,
+    /// A list: everybody with one of the roles, each seeing their own.
+    List,
+    /// Something that only clinic A and those above it know of.
+    Owned,
+    /// Something that clinic A's centre knows of, too, while their agreement is in force.
+    Shared,
+    /// An agreement of clinic A: both of its sides' administrators know of it in any case.
+    Pact,
+}
+
+/// One line: a route, what it is about, which roles the route is open to at all, and who may do it
+/// to an object of clinic A.
+struct Line {
+    route: &'static str,
+    about: About,
+    roles: &'static [Role],
+    may: &'static [(Role, Place)],
+}
+
+const fn line(
+    route: &'static str,
+    about: About,
+    roles: &'static [Role],
+    may: &'static [(Role, Place)],
+) -> Line {
+    Line { route, about, roles, may }
+}
+
+const ALL: &[Role] = &[Technician, Doctor, Reporter, Verifier, Coordinator, Admin, Auditor];
+const CLINICAL: &[Role] = &[Technician, Doctor, Reporter, Verifier, Coordinator];
+const READERS: &[Role] = &[Reporter, Verifier];
+const ADMIN: &[Role] = &[Admin];
+const BELOW: &[(Role, Place)] = &[(Admin, ClinicA), (Admin, Lead)];
+const BOTH_SIDES: &[(Role, Place)] = &[(Admin, Lead)];
+const SEEN: &[(Role, Place)] = &[
+    (Technician, ClinicA),
+    (Doctor, ClinicA),
+    (Reporter, Lead),
+    (Verifier, Lead),
+    (Coordinator, Lead),
+];
+const READ_HERE: &[(Role, Place)] = &[(Reporter, Lead), (Verifier, Lead)];
+const TIDIED: &[(Role, Place)] = &[(Technician, ClinicA), (Coordinator, Lead)];
+const ASKED: &[(Role, Place)] = &[(Technician, ClinicA), (Doctor, ClinicA)];
+const PACT_SEEN: &[(Role, Place)] = &[
+    (Technician, ClinicA),
+    (Doctor, ClinicA),
+    (Coordinator, ClinicA),
+    (Admin, ClinicA),
+    (Coordinator, Lead),
+    (Admin, Lead),
+    (Admin, County),
+];
+const PACT_READERS: &[Role] = &[Technician, Doctor, Coordinator, Admin];
+const ORGANIZATION_SEEN: &[(Role, Place)] = &[
+    (Technician, ClinicA),
+    (Doctor, ClinicA),
+    (Reporter, ClinicA),
+    (Verifier, ClinicA),
+    (Coordinator, ClinicA),
+    (Admin, ClinicA),
+    (Auditor, ClinicA),
+    (Reporter, Lead),
+    (Verifier, Lead),
+    (Coordinator, Lead),
+    (Admin, Lead),
+    (Auditor, Lead),
+];
+
+const TABLE: &[Line] = &[
+    line("POST /api/v1/setup", About::Public, &[], &[]),
+    line("POST /api/v1/sessions", About::Public, &[], &[]),
+    line("GET /api/v1/sessions", About::Self_, ALL, &[]),
+    line("DELETE /api/v1/sessions", About::Self_, ALL, &[]),
+    line("DELETE /api/v1/sessions/current", About::Self_, ALL, &[]),
+    line("DELETE /api/v1/sessions/{id}", About::Self_, ALL, &[]),
+    line("GET /api/v1/me", About::Self_, ALL, &[]),
+    line("POST /api/v1/me/password", About::Self_, ALL, &[]),
+    line("GET /api/v1/events", About::Self_, ALL, &[]),
+    line("GET /api/v1/organizations", About::List, ALL, &[]),
+    line("POST /api/v1/organizations", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/organizations/{id}", About::Shared, ALL, ORGANIZATION_SEEN),
+    line("PATCH /api/v1/organizations/{id}", About::Shared, ADMIN, BELOW),
+    line("GET /api/v1/people", About::List, ADMIN, &[]),
+    line("POST /api/v1/people", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/people/{id}", About::Owned, ADMIN, BELOW),
+    line("PATCH /api/v1/people/{id}", About::Owned, ADMIN, BELOW),
+    line("POST /api/v1/people/{id}/password", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/agreements", About::List, PACT_READERS, &[]),
+    line("POST /api/v1/agreements", About::Owned, ADMIN, BOTH_SIDES),
+    line("GET /api/v1/agreements/{id}", About::Pact, PACT_READERS, PACT_SEEN),
+    line("PATCH /api/v1/agreements/{id}", About::Pact, ADMIN, BOTH_SIDES),
+    line("GET /api/v1/agreements/{id}/destinations", About::Pact, PACT_READERS, PACT_SEEN),
+    line("POST /api/v1/agreements/{id}/destinations", About::Pact, ADMIN, BOTH_SIDES),
+    line("DELETE /api/v1/destinations/{id}", About::Pact, ADMIN, BOTH_SIDES),
+    line("GET /api/v1/devices", About::List, &[Technician, Admin], &[]),
+    line("POST /api/v1/devices", About::Owned, ADMIN, BELOW),
+    line(
+        "GET /api/v1/devices/{id}",
+        About::Owned,
+        &[Technician, Admin],
+        &[(Technician, ClinicA), (Admin, ClinicA), (Admin, Lead)],
+    ),
+    line("PATCH /api/v1/devices/{id}", About::Owned, ADMIN, BELOW),
+    line("DELETE /api/v1/devices/{id}", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/orders", About::List, CLINICAL, &[]),
+    line("POST /api/v1/orders", About::Owned, &[Technician, Doctor], ASKED),
+    line("GET /api/v1/orders/{id}", About::Shared, CLINICAL, SEEN),
+    line("PATCH /api/v1/orders/{id}", About::Shared, &[Technician, Doctor], ASKED),
+    line("GET /api/v1/studies", About::List, CLINICAL, &[]),
+    line("GET /api/v1/studies/{id}", About::Shared, CLINICAL, SEEN),
+    line("POST /api/v1/studies/{id}/complete", About::Shared, &[Technician, Coordinator], TIDIED),
+    line("POST /api/v1/studies/{id}/match", About::Shared, &[Technician, Coordinator], TIDIED),
+    line("GET /api/v1/instances/{id}/dicom", About::Shared, CLINICAL, SEEN),
+    line("GET /api/v1/quarantine", About::List, &[Technician, Coordinator], &[]),
+    line("GET /api/v1/queue", About::List, &[Reporter, Verifier, Coordinator], &[]),
+    line("POST /api/v1/queue/next", About::List, READERS, &[]),
+    line("GET /api/v1/cases", About::List, CLINICAL, &[]),
+    line("GET /api/v1/cases/{id}", About::Shared, CLINICAL, SEEN),
+    line("POST /api/v1/cases/{id}/claim", About::Shared, READERS, READ_HERE),
+    line("POST /api/v1/cases/{id}/heartbeat", About::Shared, READERS, READ_HERE),
+    line("POST /api/v1/cases/{id}/release", About::Shared, READERS, READ_HERE),
+    // Whoever takes a case over reads it; a reporter may do it in a second window of their own.
+    line("POST /api/v1/cases/{id}/take-over", About::Shared, READERS, &[(Verifier, Lead)]),
+    line("PUT /api/v1/cases/{id}/draft", About::Shared, READERS, READ_HERE),
+    line("GET /api/v1/cases/{id}/drafts", About::Shared, READERS, READ_HERE),
+    line("POST /api/v1/cases/{id}/sign", About::Shared, READERS, READ_HERE),
+    line("POST /api/v1/cases/{id}/addenda", About::Shared, &[Verifier], &[(Verifier, Lead)]),
+    line("GET /api/v1/cases/{id}/reports", About::Shared, CLINICAL, SEEN),
+    line("GET /api/v1/reports/{id}", About::Shared, CLINICAL, SEEN),
+    line("GET /api/v1/reports/{id}/pdf", About::Shared, CLINICAL, SEEN),
+    line("GET /api/v1/reports/{id}/sr", About::Shared, CLINICAL, SEEN),
+    line("GET /api/v1/reports/{id}/verification", About::Shared, CLINICAL, SEEN),
+    line("GET /api/v1/inbox", About::List, &[Technician, Doctor], &[]),
+    line("POST /api/v1/deliveries/{id}/acknowledge", About::Shared, &[Technician, Doctor], ASKED),
+    line("GET /api/v1/deliveries", About::List, &[Technician, Doctor, Coordinator, Admin], &[]),
+    line(
+        "POST /api/v1/deliveries/{id}/retry",
+        About::Shared,
+        &[Coordinator, Admin],
+        &[(Coordinator, Lead), (Admin, ClinicA), (Admin, Lead)],
+    ),
+    line("GET /api/v1/audit", About::List, &[Auditor], &[]),
+];
+
+impl Line {
+    /// Whether somebody may know of clinic A's object at all.
+    fn visible(&self, role: Role, place: Place) -> bool {
+        let tree = matches!(role, Admin | Auditor);
+        // An agreement has two sides, and the clinic's administrator knows nothing of the other.
+        if self.route == "POST /api/v1/agreements" {
+            return place == Lead;
+        }
+        match (self.about, place) {
+            (About::Public | About::Self_ | About::List, _) | (_, ClinicA) => true,
+            (About::Owned, Lead) => tree,
+            (About::Shared | About::Pact, Lead) => true,
+            (About::Pact, County) => role == Admin,
+            _ => false,
+        }
+    }
+
+    /// What an answer must be: its status, or `None` for "not about permission".
+    fn expected(&self, role: Role, place: Place) -> Option<u16> {
+        let may = self.may.contains(&(role, place))
+            || matches!(self.about, About::Public | About::Self_ | About::List);
+        if !self.roles.contains(&role) && self.about != About::Public {
+            Some(403)
+        } else if may {
+            None
+        } else if self.visible(role, place) {
+            Some(403)
+        } else {
+            Some(404)
+        }
+    }
+}
+
+#[test]
+fn every_route_has_its_line_and_every_line_its_route() {
+    let (description, rules) = describe();
+    let described: BTreeSet<String> = description
+        .paths
+        .paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = [
+                ("GET", item.get.is_some()),
+                ("POST", item.post.is_some()),
+                ("PUT", item.put.is_some()),
+                ("PATCH", item.patch.is_some()),
+                ("DELETE", item.delete.is_some()),
+            ];
+            methods.into_iter().filter(|(_, has)| *has).map(move |(m, _)| format!("{m} {path}"))
+        })
+        .collect();
+    let ruled: BTreeSet<String> = rules.keys().cloned().collect();
+    let lines: BTreeSet<String> = TABLE.iter().map(|line| line.route.to_owned()).collect();
+    assert_eq!(described, ruled, "the description and the rules name the same routes");
+    assert_eq!(described, lines, "a route without a line in this table is not proven");
+    assert_eq!(lines.len(), TABLE.len(), "each route once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_matrix_over_http_on_sqlite() -> Result<()> {
+    tell(Engine::Sqlite, matrix).await
+}
+
+/// The same on the other engine: with it, every route's statements have run on both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_matrix_over_http_on_postgres() -> Result<()> {
+    tell(Engine::Postgres, matrix).await
+}
+
+async fn matrix(relay: &mut Relay) -> Result<()> {
+    let consortium = Consortium::found(relay).await?;
+    let scene = Scene::play(relay, &consortium).await?;
+    served_description(relay).await?;
+    let mut wrong = Vec::new();
+    // Those who may not first: what is allowed may change things.
+    for allowed in [false, true] {
+        for line in TABLE {
+            walk(&scene, &consortium, line, allowed, &mut wrong).await?;
+        }
+    }
+    relay.work().await?;
+    ensure!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+/// What is served is what was compared with the table.
+async fn served_description(relay: &Relay) -> Result<()> {
+    let served: Value = relay.client().get("/api/v1/openapi.json").await?;
+    let here: Value = serde_json::from_str(&describe().0.to_json()?)?;
+    assert_eq!(served["paths"], here["paths"]);
+    Ok(())
+}
+
+async fn walk(
+    scene: &Scene,
+    consortium: &Consortium,
+    line: &Line,
+    allowed: bool,
+    wrong: &mut Vec<String>,
+) -> Result<()> {
+    if line.about == About::Public {
+        return Ok(());
+    }
+    if !allowed {
+        let (status, code, _) = scene.ask(line, None, ClinicA, false).await?;
+        if (status, code.as_str()) != (401, "UNAUTHENTICATED") {
+            wrong.push(format!("{} by nobody: {status} {code}", line.route));
+        }
+    }
+    for place in ASKING {
+        for role in ALL.iter().copied() {
+            let expected = line.expected(role, place);
+            if expected.is_none() != allowed || ends_session(line) {
+                continue;
+            }
+            let person = consortium.person(place, role).await?;
+            if line.route == "DELETE /api/v1/devices/{id}" && allowed {
+                scene.admit_device_again(consortium).await?;
+            }
+            let (status, code, body) = scene.ask(line, Some(&person), place, false).await?;
+            let who = format!("{} by {role:?} of {place:?}", line.route);
+            match expected {
+                None if matches!(code.as_str(), "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND") => {
+                    // A session of one's own that does not exist is not there for anybody.
+                    if line.route != "DELETE /api/v1/sessions/{id}" {
+                        wrong.push(format!("{who}: refused with {status} {code}"));
+                    }
+                }
+                None if status >= 500 => wrong.push(format!("{who}: {status} {code}")),
+                None => {
+                    if line.about == About::List && place == Stranger && scene.is_told(&body) {
+                        wrong.push(format!("{who}: a stranger's list names clinic A's objects"));
+                    }
+                }
+                Some(expected) if status != expected => {
+                    wrong.push(format!("{who}: {status} {code}, expected {expected}"));
+                }
+                Some(404) => {
+                    let made_up = scene.ask(line, Some(&person), place, true).await?;
+                    if made_up != (status, code.clone(), body) {
+                        wrong.push(format!("{who}: differs from what does not exist"));
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Calls that end the caller's session have a test of their own.
+fn ends_session(line: &Line) -> bool {
+    matches!(line.route, "DELETE /api/v1/sessions" | "DELETE /api/v1/sessions/current")
+}
+
+/// One case with everything that belongs to it.
+#[derive(Debug, Clone, Default)]
+struct Objects {
+    order: String,
+    study: String,
+    instance: String,
+    case: String,
+    report: String,
+    delivery: String,
+    agreement: String,
+    destination: String,
+    centre: String,
+}
+
+/// What is there when people ask.
+struct Scene {
+    http: reqwest::Client,
+    base: String,
+    clinic: String,
+    person: String,
+    device: std::sync::Mutex<String>,
+    /// Read by the lead hospital under an agreement in force.
+    current: Objects,
+    /// Read by the county hospital, closed, its agreement ended.
+    expired: Objects,
+}
+
+impl Scene {
+    async fn play(relay: &Relay, consortium: &Consortium) -> Result<Self> {
+        let lead = read_and_signed(relay, consortium, Kind::Ct, Lead, Pact::Double).await?;
+        let county = read_and_signed(relay, consortium, Kind::Mr, County, Pact::Magnet).await?;
+        let doctor = consortium.person(ClinicA, Doctor).await?;
+        doctor.acknowledge(&county.delivery).await?;
+        assert_eq!(doctor.case(&county.case).await?.case.stage, "closed");
+        consortium.end(relay, Pact::Magnet).await?;
+        let person = json!({
+            "login": "asked.about", "name": "甲", "password": "four quiet rivers",
+            "grants": [{ "organization": consortium.at(ClinicA), "role": "technician" }],
+        });
+        let person = consortium.make("/api/v1/people", &person).await?.id;
+        let scene = Self {
+            http: reqwest::Client::new(),
+            base: relay.url(),
+            clinic: consortium.at(ClinicA).to_owned(),
+            person,
+            device: std::sync::Mutex::default(),
+            current: lead,
+            expired: county,
+        };
+        scene.admit_device_again(consortium).await?;
+        Ok(scene)
+    }
+
+    /// A device that may be removed.
+    async fn admit_device_again(&self, consortium: &Consortium) -> Result<()> {
+        let body = json!({
+            "clinic": self.clinic, "name": "DX", "address": "10.1.0.0/16",
+            "ae_title": format!("DX{}", nonce() % 1_000_000),
+        });
+        let made = consortium.make("/api/v1/devices", &body).await?;
+        *self.device.lock().expect("no test panics with it") = made.id;
+        Ok(())
+    }
+
+    /// Whether a text names one of clinic A's objects.
+    fn is_told(&self, body: &str) -> bool {
+        let objects = [&self.current, &self.expired];
+        objects.iter().any(|it| {
+            [&it.order, &it.study, &it.case, &it.report, &it.delivery, &it.agreement]
+                .iter()
+                .any(|id| body.contains(id.as_str()))
+        }) || body.contains(&self.person)
+            || body.contains(&self.clinic)
+    }
+
+    /// Makes the call of a line as somebody; `made_up` asks about things that do not exist.
+    async fn ask(
+        &self,
+        line: &Line,
+        who: Option<&Person>,
+        place: Place,
+        made_up: bool,
+    ) -> Result<(u16, String, String)> {
+        let (method, pattern) = line.route.split_once(' ').context("METHOD path")?;
+        let objects = if place == County { &self.expired } else { &self.current };
+        let nothing = |id: &str| if made_up { made_up_id() } else { id.to_owned() };
+        let id = match pattern.split('/').nth(3).unwrap_or_default() {
+            "organizations" => self.clinic.clone(),
+            "people" => self.person.clone(),
+            "agreements" => objects.agreement.clone(),
+            "destinations" => objects.destination.clone(),
+            "devices" => self.device.lock().expect("no test panics with it").clone(),
+            "orders" => objects.order.clone(),
+            "studies" => objects.study.clone(),
+            "instances" => objects.instance.clone(),
+            "cases" => objects.case.clone(),
+            "reports" => objects.report.clone(),
+            "deliveries" => objects.delivery.clone(),
+            _ => made_up_id(),
+        };
+        let path = pattern.replace("{id}", &nothing(&id));
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.request(Method::from_bytes(method.as_bytes())?, url);
+        if let Some(person) = who {
+            request = request.bearer_auth(person.token().context("signed in")?);
+        }
+        if let Some(body) = self.body(line.route, objects, &nothing(&self.clinic)) {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        if pattern == "/api/v1/events" && status == 200 {
+            // The stream does not end; that it begins is enough here.
+            return Ok((status, String::new(), String::new()));
+        }
+        let bytes = answer.bytes().await?;
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let code = problem["code"].as_str().unwrap_or_default().to_owned();
+        Ok((status, code, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// A body that is well-formed, and where it may, does no harm: an old version, a wrong token.
+    fn body(&self, route: &str, objects: &Objects, clinic: &str) -> Option<Value> {
+        let proof = json!({ "token": "0".repeat(64), "fence": 0 });
+        let text = json!({ "findings": "甲", "impression": "乙" });
+        let name = format!("{}", nonce());
+        Some(match route {
+            "POST /api/v1/organizations" => {
+                json!({ "parent": clinic, "kind": "village_clinic", "name": name })
+            }
+            "POST /api/v1/people" => json!({
+                "login": format!("p{name}"), "name": "乙", "password": "five quiet rivers",
+                "grants": [{ "organization": clinic, "role": "technician" }],
+            }),
+            "POST /api/v1/people/{id}/password" => json!({ "password": "six quiet rivers" }),
+            "POST /api/v1/me/password" => {
+                json!({ "current_password": "seven quiet rivers", "password": "short" })
+            }
+            "POST /api/v1/agreements" => {
+                json!({ "clinic": clinic, "centre": objects.centre, "policy": "double" })
+            }
+            "POST /api/v1/agreements/{id}/destinations" => {
+                json!({ "route": "inbox", "name": "收件箱" })
+            }
+            "POST /api/v1/devices" => {
+                json!({ "clinic": clinic, "name": "甲", "ae_title": &name[..name.len().min(16)] })
+            }
+            "POST /api/v1/orders" => json!({
+                "clinic": clinic, "patient_id": "P9", "patient_name": "甲", "modality": "CT",
+            }),
+            "POST /api/v1/studies/{id}/match" => json!({ "order": objects.order }),
+            "POST /api/v1/cases/{id}/heartbeat" => proof,
+            "POST /api/v1/cases/{id}/release" => json!({ "token": "0", "fence": 0 }),
+            "POST /api/v1/cases/{id}/take-over" => json!({ "reason": "换班" }),
+            "PUT /api/v1/cases/{id}/draft" | "POST /api/v1/cases/{id}/sign" => {
+                json!({ "proof": proof, "text": text })
+            }
+            "POST /api/v1/cases/{id}/addenda" => json!({ "text": text, "reason": "补充" }),
+            route if route.starts_with("PATCH") => json!({ "version": 999 }),
+            _ => return None,
+        })
+    }
+}
+
+/// A study of clinic A, ordered, read at `centre` and signed; not acknowledged.
+async fn read_and_signed(
+    relay: &Relay,
+    consortium: &Consortium,
+    kind: Kind,
+    centre: Place,
+    pact: Pact,
+) -> Result<Objects> {
+    let seed = 71 + kind as u64;
+    let spec = PhantomSpec {
+        patient: PhantomPatient::sample(kind as usize),
+        accession: Some(format!("M{}", kind.code())),
+        ..PhantomSpec { rows: 16, columns: 16, instances: 1, ..PhantomSpec::new(kind, seed) }
+    };
+    let doctor = consortium.person(ClinicA, Doctor).await?;
+    let clinic = consortium.at(ClinicA);
+    let order = NewOrder {
+        accession: spec.accession.clone(),
+        ..NewOrder::new(clinic, spec.patient.id.clone(), "甲", kind.code())
+    };
+    let order = doctor.create_order(&order).await?;
+    consortium.scanner(ClinicA).send(&spec).await?;
+    relay.advance(Span::from_minutes(2)).await?;
+    let studies = doctor.studies(&StudyQuery::default()).await?;
+    let study = studies.into_iter().find(|study| study.uid == spec.study_uid().to_string());
+    let study = study.context("the study is there")?;
+    let first = consortium.numbered(centre, Verifier, 1).await?;
+    let second = consortium.numbered(centre, Verifier, 2).await?;
+    let text = Text::new("甲", "乙");
+    let mut claim = first.next_case().await?;
+    let mut report = first.sign(&claim, &text).await?;
+    if report.kind == "preliminary" {
+        claim = second.next_case().await?;
+        report = second.sign(&claim, &text).await?;
+    }
+    relay.work().await?;
+    let of_case = DeliveryQuery { case: Some(claim.case.id.clone()), ..DeliveryQuery::default() };
+    let deliveries = doctor.deliveries(&of_case).await?.items;
+    let destinations = format!("/api/v1/agreements/{}/destinations", consortium.pact(pact));
+    let destinations: Value = consortium.root.get(&destinations).await?;
+    let destination = destinations["items"][0]["id"].as_str().context("an inbox")?;
+    let detail = doctor.study(&study.id).await?;
+    Ok(Objects {
+        order: order.id,
+        instance: detail.series[0].instances[0].id.clone(),
+        study: study.id,
+        case: claim.case.id,
+        report: report.id,
+        delivery: deliveries.first().context("a delivery")?.id.clone(),
+        agreement: consortium.pact(pact).to_owned(),
+        destination: destination.to_owned(),
+        centre: consortium.at(centre).to_owned(),
+    })
+}
+
+/// A list holds what its caller may see: one's own, one's partners', nobody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_hold_what_single_objects_allow() -> Result<()> {
+    tell(Engine::Sqlite, async |relay: &mut Relay| {
+        let consortium = Consortium::found(relay).await?;
+        let scene = Scene::play(relay, &consortium).await?;
+        let lists: BTreeMap<&str, &str> = BTreeMap::from([
+            ("/api/v1/orders", scene.current.order.as_str()),
+            ("/api/v1/studies", scene.current.study.as_str()),
+            ("/api/v1/cases", scene.current.case.as_str()),
+        ]);
+        for (list, id) in lists {
+            for (place, role, sees) in [
+                (ClinicA, Technician, true),
+                (ClinicA, Doctor, true),
+                (Lead, Reporter, true),
+                (Lead, Coordinator, true),
+                (Lead, Technician, false),
+                (County, Reporter, false),
+                (County, Coordinator, false),
+                (Stranger, Technician, false),
+                (Place::ClinicB, Doctor, false),
+            ] {
+                let person = consortium.person(place, role).await?;
+                let page: Value = person.get(list).await?;
+                let found = page["items"].to_string().contains(id);
+                ensure!(found == sees, "{list} for {role:?} of {place:?}: {found}");
+            }
+        }
+        // What was read by the county hospital is gone from its lists with the agreement.
+        let county = consortium.person(County, Coordinator).await?;
+        for list in ["/api/v1/orders", "/api/v1/studies", "/api/v1/cases", "/api/v1/deliveries"] {
+            let page: Value = county.get(list).await?;
+            ensure!(page["items"] == json!([]), "{list} still shows: {page}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// The only two calls that end sessions, for one person of each role.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_may_sign_out() -> Result<()> {
+    tell(Engine::Sqlite, async |relay: &mut Relay| {
+        let consortium = Consortium::found(relay).await?;
+        for (at, role) in ALL.iter().enumerate() {
+            let person = consortium.person(ClinicA, *role).await?;
+            let path = ["/api/v1/sessions/current", "/api/v1/sessions"][at % 2];
+            person.tell(Method::DELETE, path, &json!(null)).await?;
+            match person.me().await {
+                Err(error) if error.code() == Some("UNAUTHENTICATED") => {}
+                other => bail!("{role:?} is still signed in: {other:?}"),
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// A number that was not used before.
+fn nonce() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(100_000);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// An identifier that nothing has.
+fn made_up_id() -> String {
+    uuid::Uuid::from_u128(0x0190_a5c0_0000_7000_8000_0000_0000_0000 | u128::from(nonce()))
+        .to_string()
+}
