@@ -229,8 +229,8 @@ impl Stream {
                 let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
                 if let Some(data) = field("data:") {
                     let event: Value = serde_json::from_str(data.trim())?;
-                    let id = field("id:").context("an event without a number")?.trim().to_owned();
-                    ensure!(event["seq"].to_string() == id, "{block}");
+                    let id = field("id:").context("an event without a number")?.trim();
+                    ensure!(event["seq"].as_i64() == id.parse().ok(), "{block}");
                     return Ok(Some(event));
                 }
                 continue;
