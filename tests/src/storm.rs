@@ -181,7 +181,7 @@ pub async fn acknowledge_until_gone(clinician: Api, ledger: Arc<Ledger>) {
             match clinician.call("POST", &path, None).await {
                 Ok((200, _)) => ledger.acknowledged(&delivery),
                 Ok((status, problem)) => {
-                    ledger.surprise(format!("acknowledge: {status} {problem}"))
+                    ledger.surprise(format!("acknowledge: {status} {problem}"));
                 }
                 Err(_) => return,
             }
