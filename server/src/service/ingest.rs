@@ -17,16 +17,15 @@ use medrelay_core::people::Actor;
 use medrelay_core::study::{self, InstanceFacts, QuarantineReason, Verdict};
 use medrelay_core::time::{Span, Timestamp};
 
-use super::{About, Caller, Error, JOB_SETTLE, Parts, Service, allow};
+use super::studies::centre_of;
+use super::{About, Caller, Error, JOB_SETTLE, Parts, Service, allow, persist};
 use crate::blobs::{BlobError, BlobKey, Blobs, Upload};
-use crate::store::{NewEvent, NewInstance, StoreError, Tx};
+use crate::store::{NewEvent, NewInstance, StoreError, Surroundings, Tx};
 
 /// How many instances may wait for the indexer before senders are held back.
 const WAITING_LIMIT: usize = 256;
 /// How many rows one commit takes at most.
 const BATCH_LIMIT: usize = 64;
-/// How often a row is tried when somebody else writes the same study at the same moment.
-const TRIES: u32 = 3;
 /// An unknown device that asks again within this time is one event, not many.
 const SAME_REFUSAL: Span = Span::from_minutes(10);
 /// How many blob names are looked up at once in the sweep.
@@ -82,7 +81,7 @@ impl Service {
         // query, because this runs once for every slice.
         let object = Object::owned(sender.clinic.clone(), Vec::new());
         allow(&sender.caller, Action::StoreInstance, &object)?;
-        let free = self.free_bytes().await;
+        let free = self.room.bytes(self.free_bytes()).await;
         if free.is_some_and(|free| free < self.parts.settings.reserve_bytes) {
             return Err(Error::OutOfSpace);
         }
@@ -222,14 +221,11 @@ async fn index_batch(parts: &Parts, batch: Vec<Waiting>) {
     }
     // One of them spoils the transaction: each gets its own, and its own error.
     for waiting in batch {
-        let mut outcome = index_alone(parts, &waiting).await;
-        for _ in 1..TRIES {
-            // Another server opened the same study, or somebody works on the case: look again.
-            if !matches!(outcome, Err(Error::VersionConflict | Error::Store(StoreError::Taken))) {
-                break;
-            }
-            outcome = index_alone(parts, &waiting).await;
-        }
+        // Another server opened the same study, or somebody works on the case: look again.
+        let outcome = persist!(match index_alone(parts, &waiting).await {
+            Err(Error::Store(StoreError::Taken)) => Err(Error::VersionConflict),
+            outcome => outcome,
+        });
         let _ = waiting.answer.send(outcome);
     }
 }
@@ -262,8 +258,7 @@ async fn index_one(
     events: &mut Vec<NewEvent>,
 ) -> Result<(Stored, bool), Error> {
     let facts = &new.facts;
-    let twin = tx.twin(&facts.sop_instance).await?;
-    let arrival = tx.arrival(&facts.study).await?;
+    let Surroundings { twin, arrival, series } = tx.surroundings(facts).await?;
     let verdict = study::receive(facts, &new.sha256, &new.clinic, twin.as_ref(), arrival.as_ref());
     let now = parts.clock.now();
     match verdict {
@@ -283,8 +278,14 @@ async fn index_one(
                 Some(arrival) => arrival.study,
                 None => open_study(parts, tx, caller, new, settle_at, events).await?,
             };
-            let fresh = SeriesId::new(now, &*parts.entropy);
-            let series = tx.ensure_series(fresh, &study, facts).await?;
+            let series = match series {
+                Some(series) => series,
+                None => {
+                    let fresh = SeriesId::new(now, &*parts.entropy);
+                    tx.insert_series(&fresh, &study, facts).await?;
+                    fresh
+                }
+            };
             tx.insert_instance(new, &study, &series, settle_at, now).await?;
             if late {
                 note_late_image(parts, tx, caller, new, &study, events).await?;
@@ -308,7 +309,8 @@ async fn open_study(
     // The due time moves with every instance in the study's own row; the job looks there when it
     // falls due, so that an instance does not cost a write of the job too.
     parts.schedule(tx, JOB_SETTLE, id.as_str(), settle_at).await?;
-    let about = About::of(&new.clinic, format!("study:{id}"));
+    let centre = centre_of(tx, &new.clinic, &new.facts.modality, now).await?;
+    let about = About { partner: centre.as_ref(), ..About::of(&new.clinic, format!("study:{id}")) };
     let details = serde_json::json!({ "modality": new.facts.modality });
     events.push(parts.event(caller, Kind::StudyArriving, about.with(details)));
     Ok(id)

@@ -316,6 +316,7 @@ pub struct Service {
     parts: Arc<Parts>,
     indexer: ingest::Indexer,
     hashing: Arc<tokio::sync::Semaphore>,
+    room: Arc<health::Room>,
 }
 
 /// Job: a study's quiet time may be over. The subject is the study.
@@ -339,7 +340,12 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         let parts = Arc::new(parts);
         let indexer = ingest::Indexer::start(Arc::clone(&parts));
-        Self { parts, indexer, hashing: Arc::new(tokio::sync::Semaphore::new(HASHING_AT_ONCE)) }
+        Self {
+            parts,
+            indexer,
+            hashing: Arc::new(tokio::sync::Semaphore::new(HASHING_AT_ONCE)),
+            room: Arc::default(),
+        }
     }
 
     /// The present moment.
@@ -434,6 +440,26 @@ impl<'a> About<'a> {
         self
     }
 }
+
+/// How often a use case is tried when somebody else changes the same row at the same moment.
+pub(crate) const TRIES: u32 = 3;
+
+/// Tries a use case again while somebody else changes the same row: it loads and decides afresh.
+/// A macro, because a function over async closures is not `Send` enough for the edges.
+macro_rules! persist {
+    ($attempt:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $attempt {
+                Err($crate::service::Error::VersionConflict) if tries < $crate::service::TRIES => {
+                    tries += 1;
+                }
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+pub(crate) use persist;
 
 /// The standing of an organization that owns something, without partners.
 pub(crate) async fn owned_by(tx: &mut Tx, owner: &OrganizationId) -> Result<Object, Error> {

@@ -7,13 +7,13 @@ use medrelay_core::people::SigningPolicy;
 use medrelay_core::queue::{self, Reader, Waiting};
 use medrelay_core::time::Timestamp;
 
-use super::{About, Caller, Error, JOB_EXPIRE, Service, allow, case_object, owned_by, token_hash};
+use super::{
+    About, Caller, Error, JOB_EXPIRE, Service, allow, case_object, owned_by, persist, token_hash,
+};
 use crate::store::{CaseFilter, NewEvent, Order, Study, Tx};
 
 /// How many entries of a queue are shown at once.
 const QUEUE_SHOWN: usize = 200;
-/// How often a claim is tried when somebody else changes the case at the same moment.
-const TRIES: u32 = 3;
 
 /// What the holder of a claim shows with every write.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -131,13 +131,7 @@ impl Service {
 
     /// Claims a case. Whoever comes second is told who has it, also at the very same moment.
     pub async fn claim(&self, caller: &Caller, id: &CaseId) -> Result<Claimed, Error> {
-        for _ in 1..TRIES {
-            match self.claim_once(caller, id).await {
-                Err(Error::VersionConflict) => {}
-                outcome => return outcome,
-            }
-        }
-        self.claim_once(caller, id).await
+        persist!(self.claim_once(caller, id).await)
     }
 
     async fn claim_once(&self, caller: &Caller, id: &CaseId) -> Result<Claimed, Error> {
@@ -197,11 +191,9 @@ impl Service {
         id: &CaseId,
         proof: &Proof,
     ) -> Result<Case, Error> {
+        let lease = self.parts.settings.lease;
         let hold = proof.hold(caller.person()?);
-        let mut tx = self.parts.db.write().await?;
-        let case = self.visible_case(&mut tx, caller, Action::ClaimCase, id).await?;
-        let command = Command::Heartbeat { hold, lease: self.parts.settings.lease };
-        self.advance(tx, caller, case, command, None).await
+        self.hold_on(caller, id, Command::Heartbeat { hold, lease }, None).await
     }
 
     /// Gives a case back to the queue.
@@ -213,10 +205,31 @@ impl Service {
         reason: &str,
     ) -> Result<Case, Error> {
         let hold = proof.hold(caller.person()?);
+        let details = serde_json::json!({ "reason": reason.trim() });
+        self.hold_on(caller, id, Command::Release { hold }, Some(details)).await
+    }
+
+    /// What the holder of a claim does with it.
+    async fn hold_on(
+        &self,
+        caller: &Caller,
+        id: &CaseId,
+        command: Command,
+        details: Option<serde_json::Value>,
+    ) -> Result<Case, Error> {
+        persist!(self.hold_on_once(caller, id, command.clone(), details.clone()).await)
+    }
+
+    async fn hold_on_once(
+        &self,
+        caller: &Caller,
+        id: &CaseId,
+        command: Command,
+        details: Option<serde_json::Value>,
+    ) -> Result<Case, Error> {
         let mut tx = self.parts.db.write().await?;
         let case = self.visible_case(&mut tx, caller, Action::ClaimCase, id).await?;
-        let details = serde_json::json!({ "reason": reason.trim() });
-        self.advance(tx, caller, case, Command::Release { hold }, Some(details)).await
+        self.advance(tx, caller, case, command, details).await
     }
 
     /// One case; the look is an event of its study.

@@ -3,7 +3,7 @@
 use medrelay_core::access::{self, Action};
 use medrelay_core::case::{Case, Stage as CaseStage};
 use medrelay_core::event::Kind;
-use medrelay_core::id::{CaseId, InstanceId, OrderId, StudyId};
+use medrelay_core::id::{CaseId, InstanceId, OrderId, OrganizationId, StudyId};
 use medrelay_core::matching::Match;
 use medrelay_core::people::{Agreement, Priority};
 use medrelay_core::study::{self, Settled, Stage};
@@ -107,7 +107,9 @@ impl Service {
         study.stage = Stage::Complete;
         study.ready_reason = Some(reason);
         study.completed_at = Some(self.now());
-        let about = About::of(&study.clinic, format!("study:{}", study.id));
+        let centre = centre_of(tx, &study.clinic, &study.modality, self.now()).await?;
+        let object = format!("study:{}", study.id);
+        let about = About { partner: centre.as_ref(), ..About::of(&study.clinic, object) };
         let details = serde_json::json!({ "reason": reason, "instances": study.instances });
         events.push(self.parts.event(caller, Kind::StudyComplete, about.with(details)));
         self.route(tx, caller, &mut study, order, events).await?;
@@ -317,6 +319,17 @@ fn choose_agreement(
         .into_iter()
         .filter(|agreement| agreement.is_active(now) && agreement.covers(modality))
         .min_by_key(|agreement| (agreement.modalities.is_empty(), agreement.id.clone()))
+}
+
+/// The centre that a clinic's study of `modality` is for, by the agreement in force.
+pub(super) async fn centre_of(
+    tx: &mut Tx,
+    clinic: &OrganizationId,
+    modality: &str,
+    now: Timestamp,
+) -> Result<Option<OrganizationId>, Error> {
+    let agreements = tx.agreements_of_clinic(clinic).await?;
+    Ok(choose_agreement(agreements, modality, now).map(|agreement| agreement.centre))
 }
 
 /// The calendar year of a moment at an offset from UTC.

@@ -43,7 +43,7 @@ pub use organizations::Organization;
 pub use quarantine::Quarantined;
 pub use reports::{Draft, DraftState, Form, Rendering, Report, SigningKey};
 pub use sign_ins::{Failures, Window};
-pub use studies::{Instance, NewInstance, Series, Study, StudyFilter};
+pub use studies::{Instance, NewInstance, Series, Study, StudyFilter, Surroundings};
 
 /// The oldest SQLite without the WAL-reset corruption bug, as `sqlite_version()` prints it.
 const SQLITE_FLOOR: (u32, u32, u32) = (3, 51, 3);

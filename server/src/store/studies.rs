@@ -140,6 +140,17 @@ pub struct NewInstance {
     pub data_offset: i64,
 }
 
+/// What the door finds around an instance that arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// What is stored under its SOP Instance UID.
+    pub twin: Option<Twin>,
+    /// The study that it names.
+    pub arrival: Option<Arrival>,
+    /// The series that it names, in that study.
+    pub series: Option<SeriesId>,
+}
+
 /// Which studies a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StudyFilter {
@@ -152,44 +163,49 @@ pub struct StudyFilter {
 }
 
 impl Tx {
-    /// What is stored under a SOP Instance UID.
-    pub async fn twin(&mut self, uid: &Uid) -> Result<Option<Twin>, StoreError> {
+    /// Everything that the door looks up for one instance, in one statement: it runs once for
+    /// every slice.
+    pub async fn surroundings(
+        &mut self,
+        facts: &InstanceFacts,
+    ) -> Result<Surroundings, StoreError> {
         let row = self
             .one(
                 statement(
-                    "SELECT i.sha256, i.transfer_syntax, s.clinic_id FROM instances i \
-                     JOIN studies s ON s.id = i.study_id WHERE i.uid = $1",
+                    "SELECT i.sha256 AS twin_sha256, i.transfer_syntax AS twin_syntax, \
+                     t.clinic_id AS twin_clinic, s.id AS study_id, s.clinic_id AS study_clinic, \
+                     s.stage, s.patient_id, r.id AS series_id FROM (SELECT 1 AS one) door \
+                     LEFT JOIN instances i ON i.uid = $1 LEFT JOIN studies t ON t.id = i.study_id \
+                     LEFT JOIN studies s ON s.uid = $2 \
+                     LEFT JOIN series r ON r.study_id = s.id AND r.uid = $3",
                 )
-                .bind(uid.as_str().to_owned()),
+                .bind(facts.sop_instance.to_string())
+                .bind(facts.study.to_string())
+                .bind(facts.series.to_string()),
             )
-            .await?;
-        row.map(|row| {
-            Ok(Twin {
-                sha256: row.text("sha256")?,
-                transfer_syntax: parsed(Uid::parse(&row.text("transfer_syntax")?), "instances")?,
-                clinic: parsed(OrganizationId::parse(&row.text("clinic_id")?), "studies")?,
+            .await?
+            .ok_or(StoreError::Inconsistent { table: "instances", what: "no answer" })?;
+        let twin = row.maybe_text("twin_sha256")?.map(|sha256| {
+            Ok::<_, StoreError>(Twin {
+                sha256,
+                transfer_syntax: parsed(Uid::parse(&row.text("twin_syntax")?), "instances")?,
+                clinic: parsed(OrganizationId::parse(&row.text("twin_clinic")?), "studies")?,
             })
-        })
-        .transpose()
-    }
-
-    /// What the door needs to know of a study.
-    pub async fn arrival(&mut self, uid: &Uid) -> Result<Option<Arrival>, StoreError> {
-        let row = self
-            .one(
-                statement("SELECT id, clinic_id, stage, patient_id FROM studies WHERE uid = $1")
-                    .bind(uid.as_str().to_owned()),
-            )
-            .await?;
-        row.map(|row| {
-            Ok(Arrival {
-                study: parsed(StudyId::parse(&row.text("id")?), "studies")?,
-                clinic: parsed(OrganizationId::parse(&row.text("clinic_id")?), "studies")?,
+        });
+        let arrival = row.maybe_text("study_id")?.map(|id| {
+            Ok::<_, StoreError>(Arrival {
+                study: parsed(StudyId::parse(&id), "studies")?,
+                clinic: parsed(OrganizationId::parse(&row.text("study_clinic")?), "studies")?,
                 stage: stage(&row.text("stage")?)?,
                 patient_id: Phi::new(row.text("patient_id")?),
             })
+        });
+        let series = row.maybe_text("series_id")?;
+        Ok(Surroundings {
+            twin: twin.transpose()?,
+            arrival: arrival.transpose()?,
+            series: series.map(|id| parsed(SeriesId::parse(&id), "series")).transpose()?,
         })
-        .transpose()
     }
 
     /// Opens a study with what its first instance says; [`StoreError::Taken`] if it exists.
@@ -233,29 +249,19 @@ impl Tx {
         .await
     }
 
-    /// The series of a study by UID, opened if it is new.
-    pub async fn ensure_series(
+    /// Opens a series of a study with what its first instance says.
+    pub async fn insert_series(
         &mut self,
-        fresh: SeriesId,
+        id: &SeriesId,
         study: &StudyId,
         facts: &InstanceFacts,
-    ) -> Result<SeriesId, StoreError> {
-        let row = self
-            .one(
-                statement("SELECT id FROM series WHERE study_id = $1 AND uid = $2")
-                    .bind(study.to_string())
-                    .bind(facts.series.to_string()),
-            )
-            .await?;
-        if let Some(row) = row {
-            return parsed(SeriesId::parse(&row.text("id")?), "series");
-        }
+    ) -> Result<(), StoreError> {
         self.change_one(
             statement(
                 "INSERT INTO series (id, study_id, uid, modality, number, description, body_part) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
-            .bind(fresh.to_string())
+            .bind(id.to_string())
             .bind(study.to_string())
             .bind(facts.series.to_string())
             .bind(facts.modality.clone())
@@ -263,8 +269,7 @@ impl Tx {
             .bind(facts.series_description.clone())
             .bind(facts.body_part.clone()),
         )
-        .await?;
-        Ok(fresh)
+        .await
     }
 
     /// Writes an instance and counts it in its study, whose quiet time starts again.

@@ -19,13 +19,11 @@ use medrelay_core::time::Timestamp;
 pub use self::renderings::Rendered;
 use super::{
     About, Caller, CourierError, DicomAddress, Error, JOB_DELIVER, Parcel, ParcelObject, Service,
+    persist,
 };
 use crate::blobs::BlobError;
 pub use crate::store::{Delivery, DeliveryFilter, InboxCursor, InboxEntry};
 use crate::store::{Form, StoreError, Tx};
-
-/// How often the end of an attempt is written when somebody else changes the row at the moment.
-const TRIES: u32 = 3;
 
 /// A delivery with what people call its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,13 +57,7 @@ impl Service {
         let outcome = sent.unwrap_or_else(|_| {
             Err(CourierError::Retry("the attempt took longer than one may take".to_owned()))
         });
-        for _ in 1..TRIES {
-            match self.conclude(&begun, &outcome).await {
-                Err(Error::VersionConflict) => {}
-                concluded => return concluded,
-            }
-        }
-        self.conclude(&begun, &outcome).await
+        persist!(self.conclude(&begun, &outcome).await)
     }
 
     /// Starts a parked delivery again.
@@ -123,13 +115,7 @@ impl Service {
         caller: &Caller,
         id: &DeliveryId,
     ) -> Result<DeliveryView, Error> {
-        for _ in 1..TRIES {
-            match self.acknowledge_once(caller, id).await {
-                Err(Error::VersionConflict) => {}
-                outcome => return outcome,
-            }
-        }
-        self.acknowledge_once(caller, id).await
+        persist!(self.acknowledge_once(caller, id).await)
     }
 
     async fn acknowledge_once(

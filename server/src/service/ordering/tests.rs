@@ -209,7 +209,8 @@ impl Scene {
         let id = StudyId::new(now, entropy);
         let mut tx = self.service.db().write().await?;
         tx.insert_study(&id, &new, now, now).await?;
-        let series = tx.ensure_series(SeriesId::new(now, entropy), &id, &new.facts).await?;
+        let series = SeriesId::new(now, entropy);
+        tx.insert_series(&series, &id, &new.facts).await?;
         tx.insert_instance(&new, &id, &series, now, now).await?;
         let study = tx.study(&id).await?;
         tx.commit().await?;

@@ -15,11 +15,9 @@ use super::{ReportView, content, view};
 use crate::secrets::{SecretError, Signer};
 use crate::service::delivering::settle;
 use crate::service::reading::Proof;
-use crate::service::{About, Caller, Error, JOB_DELIVER, Service, allow, case_object};
+use crate::service::{About, Caller, Error, JOB_DELIVER, Service, allow, case_object, persist};
 use crate::store::{Delivery, NewEvent, Report, SigningKey, StoreError, Tx};
 
-/// How often a signature is tried when somebody else changes the case at the same moment.
-const TRIES: u32 = 3;
 /// The only algorithm so far.
 const ALGORITHM: &str = "ed25519";
 
@@ -34,13 +32,7 @@ impl Service {
         proof: &Proof,
         text: Text,
     ) -> Result<ReportView, Error> {
-        for _ in 1..TRIES {
-            match self.sign_once(caller, id, proof, text.clone()).await {
-                Err(Error::VersionConflict) => {}
-                outcome => return outcome,
-            }
-        }
-        self.sign_once(caller, id, proof, text).await
+        persist!(self.sign_once(caller, id, proof, text.clone()).await)
     }
 
     /// Adds to a final report: a new version, delivered and acknowledged like the first.
@@ -51,13 +43,7 @@ impl Service {
         text: Text,
         reason: &str,
     ) -> Result<ReportView, Error> {
-        for _ in 1..TRIES {
-            match self.add_once(caller, id, text.clone(), reason).await {
-                Err(Error::VersionConflict) => {}
-                outcome => return outcome,
-            }
-        }
-        self.add_once(caller, id, text, reason).await
+        persist!(self.add_once(caller, id, text.clone(), reason).await)
     }
 
     async fn sign_once(

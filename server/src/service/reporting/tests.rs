@@ -321,7 +321,8 @@ async fn study(
     };
     let id = StudyId::new(now, entropy);
     tx.insert_study(&id, &new, now, now).await?;
-    let series = tx.ensure_series(SeriesId::new(now, entropy), &id, &new.facts).await?;
+    let series = SeriesId::new(now, entropy);
+    tx.insert_series(&series, &id, &new.facts).await?;
     tx.insert_instance(&new, &id, &series, now, now).await?;
     Ok(id)
 }
