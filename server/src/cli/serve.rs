@@ -21,7 +21,7 @@ pub(super) async fn run(place: &Place) -> anyhow::Result<Outcome> {
     announce(&relay);
     if let Some(link) = set_up_link(&relay).await? {
         println!(
-            "\n  First start: make the first account within 24 hours here (works once):\n  {link}\n"
+            "\n  First start: make the first account within 7 days here (works once):\n  {link}\n"
         );
     }
     until_stopped(&loaded.config, relay).await

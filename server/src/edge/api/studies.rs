@@ -142,6 +142,9 @@ struct StudyQuery {
     /// Only those that wait for a person because no case could be opened.
     #[serde(default)]
     trouble: bool,
+    /// Only those that no order has been matched with.
+    #[serde(default)]
+    unmatched: bool,
     /// Only those of this clinic.
     #[param(value_type = Option<String>)]
     clinic: Option<OrganizationId>,
@@ -163,7 +166,12 @@ async fn list_studies(
     Params(query): Params<StudyQuery>,
 ) -> Result<Json<Page<StudyOutput>>, Problem> {
     let limit = query.limit.unwrap_or(50).clamp(1, PAGE_LIMIT);
-    let filter = StudyFilter { stage: query.stage, trouble: query.trouble, clinic: query.clinic };
+    let filter = StudyFilter {
+        stage: query.stage,
+        trouble: query.trouble,
+        unmatched: query.unmatched,
+        clinic: query.clinic,
+    };
     let studies =
         api.service.studies(&who.caller, &filter, query.after.as_ref(), limit + 1).await?;
     let studies = studies.into_iter().map(StudyOutput::from).collect();
