@@ -250,3 +250,54 @@ const DOUBLES: [(&str, &str); 6] = [
 pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use sqlx::Executor;
+
+    use super::*;
+
+    const TABLES: &str = "CREATE TABLE instances (id TEXT, uid TEXT, bytes BIGINT, data_offset BIGINT); \
+        CREATE TABLE quarantine (id TEXT, bytes BIGINT, data_offset BIGINT); \
+        CREATE TABLE renderings (blob_id TEXT, bytes BIGINT); \
+        CREATE TABLE cases (study_id TEXT, number TEXT); \
+        CREATE TABLE reports (id TEXT, case_id TEXT, number BIGINT, kind TEXT); \
+        CREATE TABLE deliveries (id TEXT, report_id TEXT); \
+        INSERT INTO instances VALUES ('a-b', '1.2', 3, 2);";
+
+    async fn fault(change: &str, file: &str, content: &str) -> Result<String> {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::tempdir()?;
+        let database = format!("sqlite://{}?mode=rwc", folder.path().join("rows").display());
+        let mut db = AnyConnection::connect(&database).await?;
+        for statement in [TABLES, change] {
+            db.execute(sqlx::AssertSqlSafe(statement.to_owned())).await?;
+        }
+        db.close().await?;
+        let blobs = folder.path().join("blobs/0a");
+        fs::create_dir_all(&blobs)?;
+        fs::write(blobs.join(file), content)?;
+        let found = Shelves::inspect(&database, &folder.path().join("blobs")).await;
+        Ok(found.map_or_else(
+            |error| format!("{error:#}"),
+            |shelves| format!("{} whole", shelves.files),
+        ))
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_on_the_shelves_is_found() -> Result<()> {
+        assert_eq!(fault("", "ab", "12345").await?, "1 whole");
+        assert!(fault("", "ab", "1234").await?.contains("has 4 bytes, its row says 5"));
+        assert!(fault("", "cd", "12345").await?.contains("ORPHAN"));
+        assert!(fault("DELETE FROM instances", "ab", "12345").await?.contains("ORPHAN"));
+        let lost = "INSERT INTO renderings VALUES ('cd', 1)";
+        assert!(fault(lost, "ab", "12345").await?.contains("LOST"));
+        let twice = "INSERT INTO instances VALUES ('c', '1.2', 3, 2)";
+        assert!(fault(twice, "ab", "12345").await?.contains("indexed twice"));
+        let undelivered = "INSERT INTO reports VALUES ('r', 'c', 1, 'final')";
+        assert!(fault(undelivered, "ab", "12345").await?.contains("not to both"));
+        Ok(())
+    }
+}
