@@ -112,6 +112,11 @@ impl Scene {
         PhantomSpec { instances: 1, rows: side, columns: side, ..spec }.instance(0, 0)
     }
 
+    /// Adds the relay's own words to an error.
+    fn told<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.with_context(|| format!("the relay says:\n{}", self.site.log()))
+    }
+
     /// Sends slices until one is refused, which must be with A700 and at once.
     async fn send_until_refused(&mut self, side: u16) -> Result<()> {
         for _ in 0..2_000 {
@@ -268,6 +273,12 @@ async fn a_full_volume_of_the_database_refuses_what_is_new_and_nothing_else() ->
     let volume = Volume::mount(folder.path().to_owned())?;
     let url = format!("url = \"sqlite://{}\"", volume.path().join("medrelay.sqlite").display());
     let mut scene = Scene::set(Site::new(&[QUICK, RESERVE, ("database", &url)])?).await?;
+    let outcome = fill_database(&mut scene, &volume).await;
+    scene.told(outcome)?;
+    scene.end().await
+}
+
+async fn fill_database(scene: &mut Scene, volume: &Volume) -> Result<()> {
     // Below the reserve new images are refused; reading, which is written down in the trail, and typing go on.
     volume.fill("rest", 8 * MIB)?;
     scene.send_until_refused(64).await?;
@@ -286,5 +297,5 @@ async fn a_full_volume_of_the_database_refuses_what_is_new_and_nothing_else() ->
     println!("G4 database: ingest resumed after {recovered:?}");
     let (status, order) = scene.order().await?;
     ensure!(status == 201, "not 201 but {status} {order}");
-    scene.end().await
+    Ok(())
 }

@@ -256,6 +256,7 @@ async fn orphans(person: &Person, claim: &Claim) -> Result<Vec<String>> {
 async fn claims(relay: &mut Relay) -> Result<()> {
     let consortium = Consortium::found(relay).await?;
     let (first, second) = one_case(relay, &consortium).await?;
+    let coordinator = consortium.person(Place::Lead, Role::Coordinator).await?;
     let claim = first.next_case().await?;
     first.save_draft(&claim, &text("一")).await?;
 
@@ -281,6 +282,15 @@ async fn claims(relay: &mut Relay) -> Result<()> {
     assert_eq!(taken.fence, 3);
     lost(second.save_draft(&next, &text("二，续")).await, Some(&first.id))?;
     assert!(orphans(&first, &taken).await?.contains(&"二，续".to_owned()));
+
+    // A coordinator takes it from a reader who cannot be reached, and gives it back to the queue.
+    let freed = coordinator.take_over(&claim.case.id, "医生失联").await?;
+    lost(first.save_draft(&taken, &text("一，又续")).await, Some(&coordinator.id))?;
+    let unread = coordinator.save_draft(&freed, &text("协调员")).await.expect_err("no reader");
+    assert_eq!(unread.code(), Some("FORBIDDEN"));
+    coordinator.release(&freed, "医生失联").await?;
+    let taken = first.claim(&claim.case.id).await?;
+    assert_eq!(taken.fence, 5);
 
     // A second window of the same reader is a take-over too.
     let own = first.claim(&claim.case.id).await.expect_err("one's own window holds it");

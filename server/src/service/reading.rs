@@ -156,7 +156,8 @@ impl Service {
         Ok(Claimed { case, token })
     }
 
-    /// Takes a case from its holder, who is told; their text is kept.
+    /// Takes a case from its holder, who is told; their text is kept. A verifier goes on reading;
+    /// a coordinator, who reads nothing, gives it back to the queue with [`Service::release`].
     pub async fn take_over(
         &self,
         caller: &Caller,
@@ -170,8 +171,6 @@ impl Service {
         let action = if own { Action::ClaimCase } else { Action::TakeOverCase };
         let object = case_object(&mut tx, &case, self.now()).await?;
         allow(caller, action, &object)?;
-        // Holding a case means reading it: a coordinator frees it for others by releasing.
-        allow(caller, Action::ClaimCase, &object)?;
         if reason.trim().is_empty() {
             return Err(Error::invalid("reason", "say why the case is taken over"));
         }
@@ -193,7 +192,8 @@ impl Service {
     ) -> Result<Case, Error> {
         let lease = self.parts.settings.lease;
         let hold = proof.hold(caller.person()?);
-        self.hold_on(caller, id, Command::Heartbeat { hold, lease }, None).await
+        let only = &[Action::ClaimCase];
+        self.hold_on(caller, id, only, Command::Heartbeat { hold, lease }, None).await
     }
 
     /// Gives a case back to the queue.
@@ -206,29 +206,38 @@ impl Service {
     ) -> Result<Case, Error> {
         let hold = proof.hold(caller.person()?);
         let details = serde_json::json!({ "reason": reason.trim() });
-        self.hold_on(caller, id, Command::Release { hold }, Some(details)).await
+        let either = &[Action::ClaimCase, Action::TakeOverCase];
+        self.hold_on(caller, id, either, Command::Release { hold }, Some(details)).await
     }
 
-    /// What the holder of a claim does with it.
+    /// What the holder of a claim, who may do one of `actions`, does with it.
     async fn hold_on(
         &self,
         caller: &Caller,
         id: &CaseId,
+        actions: &[Action],
         command: Command,
         details: Option<serde_json::Value>,
     ) -> Result<Case, Error> {
-        persist!(self.hold_on_once(caller, id, command.clone(), details.clone()).await)
+        persist!(self.hold_on_once(caller, id, actions, command.clone(), details.clone()).await)
     }
 
     async fn hold_on_once(
         &self,
         caller: &Caller,
         id: &CaseId,
+        actions: &[Action],
         command: Command,
         details: Option<serde_json::Value>,
     ) -> Result<Case, Error> {
         let mut tx = self.parts.db.write().await?;
-        let case = self.visible_case(&mut tx, caller, Action::ClaimCase, id).await?;
+        let case = tx.case(id).await?.ok_or(Error::hidden())?;
+        let object = case_object(&mut tx, &case, self.now()).await?;
+        let mut allowed = Err(Error::hidden());
+        for action in actions {
+            allowed = allowed.or_else(|_| allow(caller, *action, &object));
+        }
+        allowed?;
         self.advance(tx, caller, case, command, details).await
     }
 

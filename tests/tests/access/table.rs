@@ -58,6 +58,8 @@ const SEEN: &[(Role, Place)] = &[
     (Coordinator, Lead),
 ];
 const READ_HERE: &[(Role, Place)] = &[(Reporter, Lead), (Verifier, Lead)];
+const HELD_HERE: &[(Role, Place)] = &[(Reporter, Lead), (Verifier, Lead), (Coordinator, Lead)];
+const FREED_HERE: &[(Role, Place)] = &[(Verifier, Lead), (Coordinator, Lead)];
 const TIDIED: &[(Role, Place)] = &[(Technician, ClinicA), (Coordinator, Lead)];
 const ASKED: &[(Role, Place)] = &[(Technician, ClinicA), (Doctor, ClinicA)];
 const PACT_SEEN: &[(Role, Place)] = &[
@@ -137,9 +139,9 @@ pub const TABLE: &[Line] = &[
     line("GET /api/v1/cases/{id}", About::Shared, CLINICAL, SEEN),
     line("POST /api/v1/cases/{id}/claim", About::Shared, READERS, READ_HERE),
     line("POST /api/v1/cases/{id}/heartbeat", About::Shared, READERS, READ_HERE),
-    line("POST /api/v1/cases/{id}/release", About::Shared, READERS, READ_HERE),
-    // Whoever takes a case over reads it; a reporter may do it in a second window of their own.
-    line("POST /api/v1/cases/{id}/take-over", About::Shared, READERS, &[(Verifier, Lead)]),
+    line("POST /api/v1/cases/{id}/release", About::Shared, CLINICAL, HELD_HERE),
+    // A reporter may take over too, from themselves in a second window.
+    line("POST /api/v1/cases/{id}/take-over", About::Shared, CLINICAL, FREED_HERE),
     line("PUT /api/v1/cases/{id}/draft", About::Shared, READERS, READ_HERE),
     line("GET /api/v1/cases/{id}/drafts", About::Shared, READERS, READ_HERE),
     line("POST /api/v1/cases/{id}/sign", About::Shared, READERS, READ_HERE),

@@ -30,8 +30,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add(routes!(read_case), Rule::May(Action::ReadCase))
         .add(routes!(claim_case), Rule::May(Action::ClaimCase))
         .add(routes!(keep_claim), Rule::May(Action::ClaimCase))
-        .add(routes!(release_case), Rule::May(Action::ClaimCase))
-        .add(routes!(take_over_case), Rule::May(Action::ClaimCase))
+        .add(routes!(release_case), Rule::May(Action::ReadCase))
+        .add(routes!(take_over_case), Rule::May(Action::ReadCase))
 }
 
 /// A reader's hold, without its secret.
