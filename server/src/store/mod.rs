@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 use thiserror::Error;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 
@@ -153,6 +153,15 @@ impl Db {
                     Ok(())
                 })
             })
+            .after_release(move |connection, _| {
+                Box::pin(async move {
+                    // A full disk ends a transaction behind the driver's back, or leaves one open:
+                    // such a connection fails, or shows its old snapshot, until it is closed.
+                    let left_open =
+                        engine == Engine::Sqlite && connection.execute(SQLITE_END).await.is_ok();
+                    Ok(!left_open && !connection.is_in_transaction())
+                })
+            })
             .connect(url)
             .await
             .map_err(|error| StoreError::Setup(describe(&error)))?;
@@ -261,6 +270,7 @@ impl Db {
 }
 
 const SQLITE_FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
+const SQLITE_END: &str = "ROLLBACK";
 const SQLITE_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000; PRAGMA temp_store = MEMORY; \
      PRAGMA cache_size = -32000; PRAGMA mmap_size = 0;";
