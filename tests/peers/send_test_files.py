@@ -41,7 +41,6 @@ BROKEN = {
     "MR_truncated.dcm": CUT,
     "rtplan_truncated.dcm": CUT,
     "SC_rgb_jpeg.dcm": "its data set is in implicit VR, which the JPEG transfer syntaxes do not have",
-    "image_dfl.dcm": "eight bytes of a gzip trailer follow its deflate stream",
 }
 
 

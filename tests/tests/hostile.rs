@@ -365,7 +365,7 @@ async fn hostile_requests_are_refused_and_cost_nothing() -> Result<()> {
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let wide = format!("{{\"login\":\"{}\",\"password\":\"x\"}}", "a".repeat(900_000));
     let attacks = [
-        ("2 GiB announced", post("Content-Length: 2147483648", "{"), &[413, 408, 503, 0][..]),
+        ("2 GiB announced", post("Content-Length: 2147483648", "{"), &[413][..]),
         ("a length of 2^64", post("Content-Length: 18446744073709551616", "{"), &[400, 413, 0]),
         ("two lengths", post("Content-Length: 2\r\nContent-Length: 3", "{}"), &[400, 0]),
         ("100,000 levels of JSON", sized(nested), &[400, 422]),

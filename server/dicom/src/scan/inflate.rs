@@ -13,6 +13,7 @@ pub(super) struct Inflater {
     ratio: u64,
     inflated_bytes: u64,
     ended: bool,
+    behind: usize,
 }
 
 impl Inflater {
@@ -23,6 +24,7 @@ impl Inflater {
             ratio: limits.inflate_ratio,
             inflated_bytes: limits.inflated_bytes,
             ended: false,
+            behind: 0,
         }
     }
 
@@ -50,9 +52,13 @@ impl Inflater {
                 break;
             }
         }
-        // One NUL may follow to make the length even (PS3.5 A.5).
-        if self.ended && !matches!(input, [] | [0]) {
-            return Err(fail(ScanErrorKind::Overlong));
+        // One NUL may follow to make the length even (PS3.5 A.5); some writers also leave the
+        // eight bytes of checksum and length there that end a gzip file.
+        if self.ended {
+            self.behind = self.behind.saturating_add(input.len());
+            if self.behind > BEHIND_BYTES {
+                return Err(fail(ScanErrorKind::Overlong));
+            }
         }
         Ok(())
     }
@@ -76,6 +82,9 @@ impl Inflater {
 }
 
 const OUTPUT_BYTES: usize = 32 * 1024;
+
+/// What may follow the end of the stream: a gzip trailer and a byte that makes the length even.
+const BEHIND_BYTES: usize = 9;
 
 /// Output that is never suspicious: a short stream of mostly zeros has a high ratio for honest
 /// reasons.

@@ -13,7 +13,7 @@ use medrelay_core::access::{Denial, may_somewhere};
 use medrelay_core::id::SessionId;
 use medrelay_core::people::Actor;
 
-use super::{Api, Rule};
+use super::{Api, BODY_LIMIT_BYTES, Rule};
 use crate::http::problem::Problem;
 use crate::service::{Caller, Error, SessionKind};
 
@@ -52,6 +52,10 @@ pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> 
         headers: request.headers().clone(),
         source: source_of(&request),
     };
+    if announced_bytes(&asked.headers) > BODY_LIMIT_BYTES as u64 {
+        return Problem::new(413, "BODY_TOO_LARGE", "the body is larger than 1 MiB")
+            .into_response();
+    }
     match identify(&api, asked).await {
         Ok(who) => {
             request.extensions_mut().insert(who);
@@ -96,6 +100,12 @@ async fn identify(api: &Api, asked: Asked) -> Result<Who, Problem> {
         Rule::May(action) => may_somewhere(&who.caller.actor, *action).map_err(Error::Denied)?,
     }
     Ok(who)
+}
+
+/// The length that a request announces for its body; 0 if it does not say.
+fn announced_bytes(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn anonymous(source: String) -> Who {
