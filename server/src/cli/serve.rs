@@ -1,6 +1,7 @@
 //! `medrelay serve`: run until told to stop.
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -44,8 +45,8 @@ pub(super) async fn until_stopped(config: &Config, relay: Relay) -> anyhow::Resu
 pub(super) fn announce(relay: &Relay) {
     let addresses = &relay.addresses;
     let lines = [
-        ("HTTP", addresses.http.map(|a| format!("http://{a}"))),
-        ("HTTPS", addresses.https.map(|a| format!("https://{a}"))),
+        ("HTTP", addresses.http.map(|a| format!("http://{}", place(a)))),
+        ("HTTPS", addresses.https.map(|a| format!("https://{}", place(a)))),
         ("DICOM", addresses.dimse.map(|a| format!("{}@{a}", relay.service.settings().ae_title))),
         (
             "DICOM TLS",
@@ -57,6 +58,15 @@ pub(super) fn announce(relay: &Relay) {
         if let Some(address) = address {
             println!("  {what:<10} {address}");
         }
+    }
+}
+
+/// An address that can be typed on this machine, also when we listen on all of them.
+fn place(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
     }
 }
 
