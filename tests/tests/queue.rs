@@ -216,6 +216,14 @@ async fn order_of_reading(relay: &mut Relay) -> Result<()> {
     let released = reporter.release(&claim, "换人").await?;
     assert_eq!(released.stage, "ready");
     assert_eq!(reporter.queue().await?[0].line.case.id, claim.case.id, "first again");
+
+    // Two wait. Whoever picks the second of them leaves a trace of it.
+    let picked = reporter.queue().await?[1].line.case.id.clone();
+    reporter.claim(&picked).await?;
+    let last = "SELECT details FROM events WHERE kind = 'case_claimed' ORDER BY seq DESC LIMIT 1";
+    assert_eq!(relay.text(last).await?, r#"{"rank":2}"#);
+    let first = "SELECT details FROM events WHERE kind = 'case_claimed' ORDER BY seq LIMIT 1";
+    assert_eq!(relay.text(first).await?, r#"{"rank":1}"#);
     Ok(())
 }
 

@@ -80,7 +80,8 @@ impl Service {
         let mut tx = self.parts.db.read().await?;
         let mut entries = Vec::new();
         for centre in self.centres(&mut tx, caller, centre).await? {
-            let ordered = ordered_cases(&mut tx, &centre, self.now()).await?;
+            let centre = std::slice::from_ref(&centre);
+            let ordered = ordered_cases(&mut tx, centre, self.now()).await?;
             for (at, case) in ordered.into_iter().take(QUEUE_SHOWN).enumerate() {
                 entries.push(QueueEntry { rank: at + 1, view: view(&mut tx, case).await? });
             }
@@ -107,10 +108,8 @@ impl Service {
     /// Claims the first case in the queue that the caller may read.
     pub async fn next_case(&self, caller: &Caller) -> Result<Claimed, Error> {
         let mut tx = self.parts.db.read().await?;
-        let mut ordered = Vec::new();
-        for centre in self.centres(&mut tx, caller, None).await? {
-            ordered.extend(ordered_cases(&mut tx, &centre, self.now()).await?);
-        }
+        let centres = self.centres(&mut tx, caller, None).await?;
+        let ordered = ordered_cases(&mut tx, &centres, self.now()).await?;
         drop(tx);
         for case in ordered {
             match self.claim(caller, &case.id).await {
@@ -150,7 +149,12 @@ impl Service {
         let (token, hash) = self.token();
         let lease = self.parts.settings.lease;
         let command = Command::Claim { by: person, token_hash: hash, lease };
-        let details = serde_json::json!({ "rank": Option::<usize>::None });
+        // Whoever picks instead of taking what comes leaves a trace of how far down they reached. A
+        // case whose lease has run out but was not swept yet stands nowhere in the queue.
+        let waiting =
+            ordered_cases(&mut tx, std::slice::from_ref(&case.centre), self.now()).await?;
+        let rank = waiting.iter().position(|other| other.id == case.id).map(|at| at + 1);
+        let details = serde_json::json!({ "rank": rank });
         tx.raise_fair_tag(&case.centre, None, case.fair).await?;
         let case = self.advance(tx, caller, case, command, Some(details)).await?;
         Ok(Claimed { case, token })
@@ -370,12 +374,16 @@ fn needs_verifier(case: &Case) -> bool {
     case.policy == SigningPolicy::SingleSenior || case.stage.preliminary_by().is_some()
 }
 
+/// The cases that wait at some centres, in one order for all of them.
 async fn ordered_cases(
     tx: &mut Tx,
-    centre: &OrganizationId,
+    centres: &[OrganizationId],
     now: Timestamp,
 ) -> Result<Vec<Case>, Error> {
-    let mut cases = tx.waiting_cases(centre).await?;
+    let mut cases = Vec::new();
+    for centre in centres {
+        cases.extend(tx.waiting_cases(centre).await?);
+    }
     cases.sort_by_cached_key(|case| queue::key(&waiting(case), now));
     Ok(cases)
 }
