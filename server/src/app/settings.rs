@@ -68,7 +68,7 @@ pub(super) fn courier(config: &Config) -> CourierSettings {
     CourierSettings {
         ae_title: config.dimse.ae_title.clone(),
         attempt: Duration::from_secs(config.delivery.attempt_seconds.into()),
-        ..CourierSettings::default()
+        authorities: config.delivery.authorities.clone(),
     }
 }
 

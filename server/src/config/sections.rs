@@ -300,6 +300,10 @@ pub struct Delivery {
     /// Seconds one attempt may take.
     #[schemars(range(min = 5, max = 3600))]
     pub attempt_seconds: u32,
+    /// PEM file of the authorities that certify PACS reached by DICOM TLS. Without it: those that
+    /// the system trusts.
+    #[schemars(example = "/etc/medrelay/pacs-authorities.pem")]
+    pub authorities: Option<PathBuf>,
 }
 
 impl Default for Delivery {
@@ -307,6 +311,7 @@ impl Default for Delivery {
         Self {
             backoff_seconds: vec![10, 30, 120, 600, 1800, 3600, 7200, 21600],
             attempt_seconds: 120,
+            authorities: None,
         }
     }
 }
