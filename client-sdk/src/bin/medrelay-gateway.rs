@@ -1,0 +1,3 @@
+//! The clinic's gateway.
+
+fn main() {}

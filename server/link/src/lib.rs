@@ -1,0 +1,4 @@
+//! The clinic link's transport, the same for both ends: what `docs/PROTOCOL.md` calls a carrier.
+//!
+//! A carrier is one control channel and any number of one-way streams with priorities. It is a QUIC
+//! connection with a congestion controller of our own, or, where UDP is blocked, one WebSocket.
