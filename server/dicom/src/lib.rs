@@ -5,6 +5,7 @@ pub mod command;
 mod dataset;
 pub mod encapsulated;
 pub mod facts;
+pub mod pack;
 pub mod part10;
 pub mod pdu;
 pub mod phantom;

@@ -38,10 +38,12 @@ pub const WANTED: &[Tag] = &[
     Tag(0x0020, 0x0060), // Laterality
     Tag(0x0028, 0x0002), // Samples per Pixel
     Tag(0x0028, 0x0004), // Photometric Interpretation
+    Tag(0x0028, 0x0006), // Planar Configuration
     Tag(0x0028, 0x0008), // Number of Frames
     Tag(0x0028, 0x0010), // Rows
     Tag(0x0028, 0x0011), // Columns
     Tag(0x0028, 0x0100), // Bits Allocated
+    Tag(0x0028, 0x0103), // Pixel Representation
 ];
 
 /// (0008,0016)
