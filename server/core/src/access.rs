@@ -30,6 +30,10 @@ pub enum Action {
     ReadDevice,
     /// Admit, change or remove a device.
     ManageDevice,
+    /// See a clinic's gateways and open join codes.
+    ReadGateway,
+    /// Let a gateway join, revoke it.
+    ManageGateway,
     /// Write an order.
     WriteOrder,
     /// See an order.
@@ -46,6 +50,10 @@ pub enum Action {
     ListQueue,
     /// See a case.
     ReadCase,
+    /// Ask the clinic of a case for something, or tell it something.
+    WriteMessage,
+    /// See what was said to the clinic about a case.
+    ReadMessage,
     /// Claim a case; keep, draft and release one's own claim.
     ClaimCase,
     /// Take a case from its holder.
@@ -80,6 +88,8 @@ impl Action {
         Self::ManageAgreement,
         Self::ReadDevice,
         Self::ManageDevice,
+        Self::ReadGateway,
+        Self::ManageGateway,
         Self::WriteOrder,
         Self::ReadOrder,
         Self::ReadStudy,
@@ -88,6 +98,8 @@ impl Action {
         Self::ReadQuarantine,
         Self::ListQueue,
         Self::ReadCase,
+        Self::WriteMessage,
+        Self::ReadMessage,
         Self::ClaimCase,
         Self::TakeOverCase,
         Self::SignPreliminary,
@@ -203,7 +215,8 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
         | Action::ReadPeople
         | Action::ManagePeople
         | Action::ManageAgreement
-        | Action::ManageDevice => &[(Administrator, Below)],
+        | Action::ManageDevice
+        | Action::ManageGateway => &[(Administrator, Below)],
         Action::ReadAgreement => &[
             (Technician, Own),
             (ClinicDoctor, Own),
@@ -211,9 +224,13 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
             (Coordinator, Partner),
             (Administrator, Below),
         ],
-        Action::ReadDevice => &[(Technician, Own), (Administrator, Below)],
+        Action::ReadDevice | Action::ReadGateway => &[(Technician, Own), (Administrator, Below)],
         Action::WriteOrder => &[(Technician, Own), (ClinicDoctor, Own)],
-        Action::ReadOrder | Action::ReadStudy | Action::ReadCase | Action::ReadReport => &[
+        Action::ReadOrder
+        | Action::ReadStudy
+        | Action::ReadCase
+        | Action::ReadMessage
+        | Action::ReadReport => &[
             (Technician, Own),
             (ClinicDoctor, Own),
             (Reporter, Partner),
@@ -225,6 +242,7 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
         }
         Action::ListQueue => &[(Reporter, Own), (Verifier, Own), (Coordinator, Own)],
         Action::ClaimCase | Action::SignPreliminary => &[(Reporter, Partner), (Verifier, Partner)],
+        Action::WriteMessage => &[(Reporter, Partner), (Verifier, Partner), (Coordinator, Partner)],
         Action::TakeOverCase => &[(Verifier, Partner), (Coordinator, Partner)],
         Action::SignFinal => &[(Verifier, Partner)],
         Action::AcknowledgeReport => &[(Technician, Own), (ClinicDoctor, Own)],
@@ -245,9 +263,11 @@ pub fn may(actor: &Actor, action: Action, object: &Object) -> Result<(), Denial>
     match actor {
         Actor::System => Ok(()),
         Actor::Anonymous => Err(Denial::Unauthenticated),
-        Actor::Device { clinic, .. } if *clinic != object.owner => Err(Denial::Hidden),
-        Actor::Device { .. } if action == Action::StoreInstance => Ok(()),
-        Actor::Device { .. } => Err(Denial::Forbidden),
+        Actor::Device { clinic, .. } | Actor::Gateway { clinic, .. } if *clinic != object.owner => {
+            Err(Denial::Hidden)
+        }
+        Actor::Device { .. } | Actor::Gateway { .. } if action == Action::StoreInstance => Ok(()),
+        Actor::Device { .. } | Actor::Gateway { .. } => Err(Denial::Forbidden),
         Actor::Person { grants, .. } => {
             let allowed = grants.iter().any(|grant| {
                 rule(action).iter().any(|(role, reach)| {
@@ -274,8 +294,8 @@ pub fn may_somewhere(actor: &Actor, action: Action) -> Result<(), Denial> {
     match actor {
         Actor::System => Ok(()),
         Actor::Anonymous => Err(Denial::Unauthenticated),
-        Actor::Device { .. } if action == Action::StoreInstance => Ok(()),
-        Actor::Device { .. } => Err(Denial::Forbidden),
+        Actor::Device { .. } | Actor::Gateway { .. } if action == Action::StoreInstance => Ok(()),
+        Actor::Device { .. } | Actor::Gateway { .. } => Err(Denial::Forbidden),
         Actor::Person { .. } if rule(action).iter().any(|(role, _)| actor.has_role(*role)) => {
             Ok(())
         }

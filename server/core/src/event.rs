@@ -43,12 +43,28 @@ pub enum Kind {
     AccessDenied,
     /// A device that is not admitted asked for an association.
     AssociationRefused,
+    /// A one-time code for a gateway was made.
+    JoinCodeMade,
+    /// A join code was withdrawn before it was used.
+    JoinCodeWithdrawn,
+    /// Somebody asked to join with a code that is wrong, used or out of date.
+    JoinFailed,
+    /// A gateway joined and got its certificate.
+    GatewayJoined,
+    /// A gateway was revoked.
+    GatewayRevoked,
+    /// A gateway got a new certificate for a new key.
+    CertificateRenewed,
     /// An order was written or changed.
     OrderChanged,
     /// The first instance of a study arrived.
     StudyArriving,
+    /// A gateway said what belongs to a study.
+    ManifestReceived,
     /// A study was called complete.
     StudyComplete,
+    /// Everything that a manifest announced is stored, read back and equal.
+    StudyCommitted,
     /// A study was matched with an order.
     StudyMatched,
     /// No agreement or no single order fits: a person must look.
@@ -97,6 +113,10 @@ pub enum Kind {
     ReportAcknowledged,
     /// A case was closed.
     CaseClosed,
+    /// Somebody at the centre wrote to the clinic about a case.
+    MessageWritten,
+    /// A gateway has made durable what flowed back to it.
+    ItemReceived,
     /// The audit trail was read.
     AuditRead,
 }
@@ -116,9 +136,17 @@ stable_text!(Kind {
     DeviceChanged => "device_changed",
     AccessDenied => "access_denied",
     AssociationRefused => "association_refused",
+    JoinCodeMade => "join_code_made",
+    JoinCodeWithdrawn => "join_code_withdrawn",
+    JoinFailed => "join_failed",
+    GatewayJoined => "gateway_joined",
+    GatewayRevoked => "gateway_revoked",
+    CertificateRenewed => "certificate_renewed",
     OrderChanged => "order_changed",
     StudyArriving => "study_arriving",
+    ManifestReceived => "manifest_received",
     StudyComplete => "study_complete",
+    StudyCommitted => "study_committed",
     StudyMatched => "study_matched",
     StudyUnmatched => "study_unmatched",
     InstanceQuarantined => "instance_quarantined",
@@ -143,6 +171,8 @@ stable_text!(Kind {
     CaseDelivered => "case_delivered",
     ReportAcknowledged => "report_acknowledged",
     CaseClosed => "case_closed",
+    MessageWritten => "message_written",
+    ItemReceived => "item_received",
     AuditRead => "audit_read",
 });
 
@@ -157,7 +187,7 @@ pub struct Record {
     pub at: Timestamp,
     /// What: [`Kind::as_str`].
     pub kind: String,
-    /// Who: `person:…`, `device:…`, `system`, `anonymous`.
+    /// Who: `person:…`, `device:…`, `gateway:…`, `system`, `anonymous`.
     pub actor: String,
     /// From where: an address, or empty for the relay itself.
     pub source: String,

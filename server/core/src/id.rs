@@ -121,6 +121,12 @@ identifiers! {
     SessionId
     /// A signing key of a person.
     KeyId
+    /// A clinic's gateway that has joined.
+    GatewayId
+    /// What a gateway says belongs to a study.
+    ManifestId
+    /// What a centre says to a clinic about a case.
+    MessageId
 }
 
 /// A DICOM unique identifier (PS3.5 9.1): components of digits, at most 64 characters.

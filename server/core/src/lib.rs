@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod event;
 pub mod id;
 pub mod matching;
+pub mod message;
 pub mod people;
 pub mod queue;
 pub mod report;

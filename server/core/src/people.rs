@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::id::{AgreementId, DeviceId, OrganizationId, PersonId};
+use crate::id::{AgreementId, DeviceId, GatewayId, OrganizationId, PersonId};
 use crate::time::{Span, Timestamp};
 
 /// Implements the stable text of an enum: what is stored, sent and read back.
@@ -83,6 +83,13 @@ pub enum Actor {
         /// The clinic that owns it.
         clinic: OrganizationId,
     },
+    /// A gateway that has joined, known by its certificate.
+    Gateway {
+        /// Which.
+        id: GatewayId,
+        /// The clinic that it sends for.
+        clinic: OrganizationId,
+    },
     /// The relay itself: jobs that fall due.
     System,
     /// Nobody in particular.
@@ -94,7 +101,7 @@ impl Actor {
     pub fn person(&self) -> Option<&PersonId> {
         match self {
             Self::Person { id, .. } => Some(id),
-            Self::Device { .. } | Self::System | Self::Anonymous => None,
+            Self::Device { .. } | Self::Gateway { .. } | Self::System | Self::Anonymous => None,
         }
     }
 
@@ -109,7 +116,9 @@ impl Actor {
             Self::Person { grants, .. } => {
                 grants.iter().filter(|g| g.role == role).map(|g| g.organization.clone()).collect()
             }
-            Self::Device { .. } | Self::System | Self::Anonymous => Vec::new(),
+            Self::Device { .. } | Self::Gateway { .. } | Self::System | Self::Anonymous => {
+                Vec::new()
+            }
         }
     }
 }

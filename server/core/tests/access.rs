@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use medrelay_core::access::{
     Action, Denial, Object, Partner, Scope, Standing, may, may_somewhere, scope,
 };
-use medrelay_core::id::{DeviceId, OrganizationId, PersonId};
+use medrelay_core::id::{DeviceId, GatewayId, OrganizationId, PersonId};
 use medrelay_core::people::{Actor, Grant, Role};
 use proptest::prelude::*;
 
@@ -25,6 +25,8 @@ ReadAgreement       y-f        y-f           f-f      f-f      y-y         yy-  
 ManageAgreement     f-f        f-f           f-f      f-f      f-f         yy-           ff-
 ReadDevice          y-f        f-f           f-f      f-f      f-f         yy-           ff-
 ManageDevice        f-f        f-f           f-f      f-f      f-f         yy-           ff-
+ReadGateway         y-f        f-f           f-f      f-f      f-f         yy-           ff-
+ManageGateway       f-f        f-f           f-f      f-f      f-f         yy-           ff-
 WriteOrder          y-f        y-f           f-f      f-f      f-f         ff-           ff-
 ReadOrder           y-f        y-f           f-y      f-y      f-y         ff-           ff-
 ReadStudy           y-f        y-f           f-y      f-y      f-y         ff-           ff-
@@ -33,6 +35,8 @@ CompleteStudy       y-f        f-f           f-f      f-f      f-y         ff-  
 ReadQuarantine      y-f        f-f           f-f      f-f      f-y         ff-           ff-
 ListQueue           f-f        f-f           y-f      y-f      y-f         ff-           ff-
 ReadCase            y-f        y-f           f-y      f-y      f-y         ff-           ff-
+WriteMessage        f-f        f-f           f-y      f-y      f-y         ff-           ff-
+ReadMessage         y-f        y-f           f-y      f-y      f-y         ff-           ff-
 ClaimCase           f-f        f-f           f-y      f-y      f-f         ff-           ff-
 TakeOverCase        f-f        f-f           f-f      f-y      f-y         ff-           ff-
 SignPreliminary     f-f        f-f           f-y      f-y      f-f         ff-           ff-
@@ -95,24 +99,28 @@ fn place(action: Action) -> usize {
         Action::ManageAgreement => 6,
         Action::ReadDevice => 7,
         Action::ManageDevice => 8,
-        Action::WriteOrder => 9,
-        Action::ReadOrder => 10,
-        Action::ReadStudy => 11,
-        Action::MatchStudy => 12,
-        Action::CompleteStudy => 13,
-        Action::ReadQuarantine => 14,
-        Action::ListQueue => 15,
-        Action::ReadCase => 16,
-        Action::ClaimCase => 17,
-        Action::TakeOverCase => 18,
-        Action::SignPreliminary => 19,
-        Action::SignFinal => 20,
-        Action::ReadReport => 21,
-        Action::AcknowledgeReport => 22,
-        Action::ReadDelivery => 23,
-        Action::RetryDelivery => 24,
-        Action::ReadAudit => 25,
-        Action::StoreInstance => 26,
+        Action::ReadGateway => 9,
+        Action::ManageGateway => 10,
+        Action::WriteOrder => 11,
+        Action::ReadOrder => 12,
+        Action::ReadStudy => 13,
+        Action::MatchStudy => 14,
+        Action::CompleteStudy => 15,
+        Action::ReadQuarantine => 16,
+        Action::ListQueue => 17,
+        Action::ReadCase => 18,
+        Action::WriteMessage => 19,
+        Action::ReadMessage => 20,
+        Action::ClaimCase => 21,
+        Action::TakeOverCase => 22,
+        Action::SignPreliminary => 23,
+        Action::SignFinal => 24,
+        Action::ReadReport => 25,
+        Action::AcknowledgeReport => 26,
+        Action::ReadDelivery => 27,
+        Action::RetryDelivery => 28,
+        Action::ReadAudit => 29,
+        Action::StoreInstance => 30,
     }
 }
 
@@ -167,24 +175,30 @@ fn lists_are_open_to_whoever_has_a_role_for_them() {
 }
 
 #[test]
-fn devices_send_for_their_clinic_and_nothing_else() {
+fn devices_and_gateways_send_for_their_clinic_and_nothing_else() {
     let device = Actor::Device {
         id: DeviceId::parse("00000000-0000-7000-8000-0000000000bb").expect("a UUID"),
         clinic: organization(OWN),
     };
-    for action in Action::ALL {
+    let gateway = Actor::Gateway {
+        id: GatewayId::parse("00000000-0000-7000-8000-0000000000cc").expect("a UUID"),
+        clinic: organization(OWN),
+    };
+    for (machine, action) in
+        [device, gateway].iter().flat_map(|one| Action::ALL.iter().map(move |action| (one, action)))
+    {
         let sends = *action == Action::StoreInstance;
         let expected = if sends { Ok(()) } else { Err(Denial::Forbidden) };
-        assert_eq!(may(&device, *action, &object(OWN, &[ABOVE], None)), expected, "{action:?}");
-        assert_eq!(may_somewhere(&device, *action), expected, "{action:?}");
+        assert_eq!(may(machine, *action, &object(OWN, &[ABOVE], None)), expected, "{action:?}");
+        assert_eq!(may_somewhere(machine, *action), expected, "{action:?}");
         for other in [
             object(ABOVE, &[], None),
             object(BELOW, &[OWN], None),
             object(STRANGER, &[], Some(Standing::Active)),
         ] {
-            assert_eq!(may(&device, *action, &other), Err(Denial::Hidden), "{action:?}");
+            assert_eq!(may(machine, *action, &other), Err(Denial::Hidden), "{action:?}");
         }
-        assert_eq!(scope(&device, *action), Scope::default());
+        assert_eq!(scope(machine, *action), Scope::default());
     }
 }
 

@@ -1,9 +1,9 @@
 //! Names: what is accepted, what is refused, and that patient data never prints.
 
 use medrelay_core::id::{
-    AeTitle, AgreementId, CaseId, DeliveryId, DestinationId, DeviceId, DraftId, EventId,
-    InstanceId, JobId, KeyId, NameError, OrderId, OrganizationId, PersonId, Phi, ReportId,
-    SeriesId, SessionId, StudyId, Uid, uuid_v7,
+    AeTitle, AgreementId, CaseId, DeliveryId, DestinationId, DeviceId, DraftId, EventId, GatewayId,
+    InstanceId, JobId, KeyId, ManifestId, MessageId, NameError, OrderId, OrganizationId, PersonId,
+    Phi, ReportId, SeriesId, SessionId, StudyId, Uid, uuid_v7,
 };
 use medrelay_core::report::Text;
 use medrelay_core::study::{Arrival, PatientFacts, Stage};
@@ -102,6 +102,7 @@ fn every_identifier_reads_what_it_writes_and_nothing_else() {
     check_identifiers! {
         OrganizationId PersonId AgreementId DeviceId DestinationId OrderId StudyId SeriesId
         InstanceId CaseId DraftId ReportId DeliveryId JobId EventId SessionId KeyId
+        GatewayId ManifestId MessageId
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use medrelay_core::delivery::Route;
 use medrelay_core::event::Kind;
 use medrelay_core::id::{AgreementId, OrganizationId};
+use medrelay_core::message::MessageKind;
 use medrelay_core::people::{
     Agreement, AgreementFault, OrganizationKind, Priority, Role, SigningPolicy, TimeLimits,
 };
@@ -40,6 +41,7 @@ fn stable_texts_are_stable() {
     check_stable(Priority::ALL, Priority::as_str, Priority::parse);
     check_stable(Kind::ALL, Kind::as_str, Kind::parse);
     check_stable(Route::ALL, Route::as_str, Route::parse);
+    check_stable(MessageKind::ALL, MessageKind::as_str, MessageKind::parse);
     check_stable(VersionKind::ALL, VersionKind::as_str, VersionKind::parse);
 }
 

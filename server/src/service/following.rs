@@ -110,10 +110,12 @@ const FOLLOWED: &[Action] = &[
     Action::ReadOrganization,
     Action::ReadAgreement,
     Action::ReadDevice,
+    Action::ReadGateway,
     Action::ReadOrder,
     Action::ReadStudy,
     Action::ReadQuarantine,
     Action::ReadCase,
+    Action::ReadMessage,
     Action::ReadReport,
     Action::ReadDelivery,
 ];
@@ -125,10 +127,17 @@ const fn audience(kind: Kind) -> Option<Action> {
         Kind::OrganizationChanged => Some(Action::ReadOrganization),
         Kind::AgreementChanged => Some(Action::ReadAgreement),
         Kind::DeviceChanged => Some(Action::ReadDevice),
+        Kind::JoinCodeMade
+        | Kind::JoinCodeWithdrawn
+        | Kind::GatewayJoined
+        | Kind::GatewayRevoked => Some(Action::ReadGateway),
         Kind::OrderChanged => Some(Action::ReadOrder),
-        Kind::StudyArriving | Kind::StudyComplete | Kind::StudyMatched | Kind::StudyUnmatched => {
-            Some(Action::ReadStudy)
-        }
+        Kind::StudyArriving
+        | Kind::ManifestReceived
+        | Kind::StudyComplete
+        | Kind::StudyCommitted
+        | Kind::StudyMatched
+        | Kind::StudyUnmatched => Some(Action::ReadStudy),
         Kind::InstanceQuarantined => Some(Action::ReadQuarantine),
         Kind::LateImage
         | Kind::CaseOpened
@@ -139,6 +148,7 @@ const fn audience(kind: Kind) -> Option<Action> {
         | Kind::CaseTakenOver
         | Kind::CaseDelivered
         | Kind::CaseClosed => Some(Action::ReadCase),
+        Kind::MessageWritten | Kind::ItemReceived => Some(Action::ReadMessage),
         Kind::PreliminarySigned
         | Kind::FinalSigned
         | Kind::AddendumSigned
@@ -158,6 +168,8 @@ const fn audience(kind: Kind) -> Option<Action> {
         | Kind::PasswordChanged
         | Kind::AccessDenied
         | Kind::AssociationRefused
+        | Kind::JoinFailed
+        | Kind::CertificateRenewed
         | Kind::StudyRead
         | Kind::ClaimRenewed
         | Kind::DraftSaved

@@ -73,6 +73,7 @@ impl Caller {
         match &self.actor {
             Actor::Person { id, .. } => format!("person:{id}"),
             Actor::Device { id, .. } => format!("device:{id}"),
+            Actor::Gateway { id, .. } => format!("gateway:{id}"),
             Actor::System => "system".to_owned(),
             Actor::Anonymous => "anonymous".to_owned(),
         }

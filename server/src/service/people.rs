@@ -291,8 +291,10 @@ async fn visible(
     match caller.actor {
         Actor::System => Ok(reach),
         Actor::Anonymous => Err(Error::Denied(Denial::Unauthenticated)),
-        Actor::Person { .. } | Actor::Device { .. } if reach.is_empty() => Err(Error::hidden()),
-        Actor::Person { .. } | Actor::Device { .. } => Ok(reach),
+        Actor::Person { .. } | Actor::Device { .. } | Actor::Gateway { .. } if reach.is_empty() => {
+            Err(Error::hidden())
+        }
+        Actor::Person { .. } | Actor::Device { .. } | Actor::Gateway { .. } => Ok(reach),
     }
 }
 
