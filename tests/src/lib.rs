@@ -5,6 +5,7 @@ pub mod binary;
 pub mod clinic;
 pub mod documents;
 pub mod ledger;
+pub mod line;
 pub mod modality;
 pub mod objects3;
 pub mod pacs;
