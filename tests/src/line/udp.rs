@@ -100,21 +100,24 @@ impl Client {
                     }
                 }
                 // Nobody listens there just now; a line does not report that.
-                Step::Answered(Err(_)) | Step::Due => {}
-                Step::Asked => {
-                    let asked = control.borrow_and_update().rebinds;
-                    if asked != rebinds {
-                        rebinds = asked;
-                        // Made before the old one is closed, so that its port is another.
-                        match dial(self.target).await {
-                            Ok(upstream) => self.upstream = upstream,
-                            Err(error) => eprintln!("a line keeps its port: {error}"),
-                        }
-                    }
-                }
+                Step::Answered(Err(_)) | Step::Due | Step::Asked => {}
                 Step::Ended => return,
             }
+            // Before every delivery: what is sent after the request leaves from the new port.
+            let asked = control.borrow_and_update().rebinds;
+            if asked != rebinds {
+                rebinds = asked;
+                self.rebind().await;
+            }
             self.deliver().await;
+        }
+    }
+
+    async fn rebind(&mut self) {
+        // Made before the old one is closed, so that its port is another.
+        match dial(self.target).await {
+            Ok(upstream) => self.upstream = upstream,
+            Err(error) => eprintln!("a line keeps its port: {error}"),
         }
     }
 
