@@ -33,8 +33,12 @@ pub fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> String {
     format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
 }
 
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
+/// Characters of an identifier.
+pub(crate) const UUID_LENGTH: usize = 36;
+
+/// Whether a text is a UUID in its lower-case hyphenated form.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    text.len() == UUID_LENGTH
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),

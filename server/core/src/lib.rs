@@ -21,3 +21,4 @@ pub mod queue;
 pub mod report;
 pub mod study;
 pub mod time;
+pub mod transfer;
