@@ -2,3 +2,13 @@
 //!
 //! A carrier is one control channel and any number of one-way streams with priorities. It is a QUIC
 //! connection with a congestion controller of our own, or, where UDP is blocked, one WebSocket.
+
+pub mod carrier;
+mod error;
+mod priority;
+pub mod quic;
+pub mod websocket;
+
+pub use carrier::{Carrier, Incoming, Kind, Outgoing, Stats};
+pub use error::{CarrierError, StreamError};
+pub use priority::Priority;

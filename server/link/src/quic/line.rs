@@ -1,0 +1,427 @@
+//! The handles that a carrier over QUIC consists of.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::poll_fn;
+use quinn::{
+    Connection, ConnectionError, ReadError, RecvStream, SendStream, StoppedError, VarInt,
+    WriteError,
+};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
+
+use medrelay_core::transfer::limits::FRAME_BYTES;
+use medrelay_core::transfer::{CloseCode, Urgency};
+
+use crate::carrier::Stats;
+use crate::error::{CarrierError, StreamError};
+use crate::priority::Priority;
+
+/// A QUIC connection whose first bidirectional stream is the control channel.
+#[derive(Debug)]
+pub(crate) struct Line {
+    connection: Connection,
+    commands: mpsc::UnboundedSender<Command>,
+    queue: Arc<Semaphore>,
+    control: AsyncMutex<RecvStream>,
+    window: Arc<Window>,
+    /// Why this side ended it; the connection itself only knows that it did.
+    ended: OnceLock<CarrierError>,
+}
+
+/// What the task that owns the control channel is to do.
+#[derive(Debug)]
+enum Command {
+    Frame(Bytes, OwnedSemaphorePermit),
+    Close(CloseCode, String),
+}
+
+impl Line {
+    /// Starts the task that writes the control channel.
+    pub(super) fn new(connection: Connection, send: SendStream, receive: RecvStream) -> Self {
+        let (commands, orders) = mpsc::unbounded_channel();
+        let window = Arc::new(Window::new(connection.clone()));
+        let queue = Arc::new(Semaphore::new(QUEUE_BYTES));
+        tokio::spawn(control(send, orders, Arc::clone(&window)));
+        Self {
+            connection,
+            commands,
+            queue,
+            control: AsyncMutex::new(receive),
+            window,
+            ended: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.connection.remote_address()
+    }
+
+    pub(crate) fn peer_certificate(&self) -> Option<CertificateDer<'static>> {
+        let chain = self.connection.peer_identity()?;
+        chain.downcast::<Vec<CertificateDer<'static>>>().ok()?.into_iter().next()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let stats = self.connection.stats();
+        Stats {
+            sent_bytes: stats.udp_tx.bytes,
+            received_bytes: stats.udp_rx.bytes,
+            lost_bytes: stats.path.lost_bytes,
+            rtt: stats.path.rtt,
+        }
+    }
+
+    pub(crate) async fn send(&self, frame: Bytes) -> Result<(), CarrierError> {
+        let size = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let queued = Arc::clone(&self.queue).acquire_many_owned(size);
+        let permit = tokio::select! {
+            permit = queued => permit.map_err(|_| self.over())?,
+            reason = self.closed() => return Err(reason),
+        };
+        self.commands.send(Command::Frame(frame, permit)).map_err(|_| self.over())
+    }
+
+    /// The next bytes of the control channel; `None` after an orderly end.
+    pub(crate) async fn control(&self) -> Result<Option<Bytes>, CarrierError> {
+        let mut control = self.control.lock().await;
+        let reason = match control.read_chunk(CHUNK_BYTES, true).await {
+            Ok(Some(chunk)) => return Ok(Some(chunk.bytes)),
+            // The other side wrote its last message; why, it says when it closes.
+            Ok(None) => timeout(FAREWELL, self.closed()).await.unwrap_or_else(|_| {
+                CarrierError::closed_with(CloseCode::Done, "the control channel ended")
+            }),
+            Err(ReadError::ConnectionLost(error)) => self.reason(&error),
+            Err(_) => self.over(),
+        };
+        if reason.is_orderly() { Ok(None) } else { Err(reason) }
+    }
+
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        priority: &Priority,
+    ) -> Result<Sender, CarrierError> {
+        let stream = self.connection.open_uni().await.map_err(|error| self.reason(&error))?;
+        let mut sender = Sender {
+            line: Arc::clone(self),
+            stream,
+            priority: priority.clone(),
+            applied: Urgency::Routine,
+            whole: false,
+        };
+        sender.apply();
+        Ok(sender)
+    }
+
+    pub(crate) async fn arrival(self: &Arc<Self>) -> Result<Receiver, CarrierError> {
+        let stream = self.connection.accept_uni().await.map_err(|error| self.reason(&error))?;
+        Ok(Receiver { line: Arc::clone(self), stream })
+    }
+
+    /// Closes the connection once the control channel is written and acknowledged.
+    pub(crate) fn close(&self, code: CloseCode, detail: &str) {
+        if self.ended.set(CarrierError::closed_with(code, detail)).is_err() {
+            return;
+        }
+        if self.commands.send(Command::Close(code, detail.to_owned())).is_err() {
+            self.connection.close(VarInt::from(code as u8), detail.as_bytes());
+        }
+    }
+
+    /// Closes the connection at once.
+    pub(crate) fn end(&self, reason: CarrierError) {
+        let (code, detail) = match &reason {
+            CarrierError::Violation(violation) => (CloseCode::Violation, violation.0),
+            _ => (CloseCode::Done, ""),
+        };
+        if self.ended.set(reason).is_ok() {
+            self.connection.close(VarInt::from(code as u8), detail.as_bytes());
+        }
+    }
+
+    pub(crate) async fn closed(&self) -> CarrierError {
+        let error = self.connection.closed().await;
+        self.reason(&error)
+    }
+
+    /// Why the connection is over, asked by one who noticed that it is.
+    fn over(&self) -> CarrierError {
+        let error = self.connection.close_reason().unwrap_or(ConnectionError::LocallyClosed);
+        self.reason(&error)
+    }
+
+    fn reason(&self, error: &ConnectionError) -> CarrierError {
+        match error {
+            ConnectionError::LocallyClosed => self
+                .ended
+                .get()
+                .cloned()
+                .unwrap_or_else(|| CarrierError::Closed { code: None, detail: String::new() }),
+            other => reason(other),
+        }
+    }
+
+    fn write_error(&self, error: WriteError) -> StreamError {
+        match error {
+            WriteError::Stopped(code) => StreamError::Stopped { code: short(code) },
+            WriteError::ConnectionLost(error) => self.reason(&error).into(),
+            WriteError::ClosedStream | WriteError::ZeroRttRejected => self.over().into(),
+        }
+    }
+}
+
+/// Why a connection, or the attempt at one, failed.
+pub(super) fn reason(error: &ConnectionError) -> CarrierError {
+    match error {
+        ConnectionError::ApplicationClosed(close) => CarrierError::Closed {
+            code: u8::try_from(close.error_code.into_inner()).ok(),
+            detail: String::from_utf8_lossy(&close.reason).into_owned(),
+        },
+        ConnectionError::LocallyClosed => {
+            CarrierError::Closed { code: None, detail: String::new() }
+        }
+        ConnectionError::TimedOut => CarrierError::TimedOut,
+        other => CarrierError::Lost(other.to_string()),
+    }
+}
+
+/// The sending end of a stream.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    line: Arc<Line>,
+    stream: SendStream,
+    priority: Priority,
+    applied: Urgency,
+    whole: bool,
+}
+
+impl Sender {
+    pub(crate) async fn write(&mut self, mut bytes: Bytes) -> Result<(), StreamError> {
+        while !bytes.is_empty() {
+            // The transport keeps what it is given until all of it is acknowledged: small parts.
+            let mut part = bytes.split_to(bytes.len().min(PART_BYTES));
+            while !part.is_empty() {
+                poll_fn(|cx| {
+                    self.priority.watch(cx);
+                    self.apply();
+                    let urgent = self.applied != Urgency::Routine;
+                    self.line.window.poll_write(cx, &mut self.stream, &mut part, urgent)
+                })
+                .await
+                .map_err(|error| self.line.write_error(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn finish(mut self) -> Result<(), StreamError> {
+        self.whole = self.stream.finish().is_ok();
+        let stopped = self.stream.stopped();
+        let mut stopped = pin!(stopped);
+        let outcome = poll_fn(|cx| {
+            self.priority.watch(cx);
+            self.apply();
+            stopped.as_mut().poll(cx)
+        })
+        .await;
+        match outcome {
+            Ok(None) => Ok(()),
+            Ok(Some(code)) => Err(StreamError::Stopped { code: short(code) }),
+            Err(StoppedError::ConnectionLost(error)) => Err(self.line.reason(&error).into()),
+            Err(StoppedError::ZeroRttRejected) => Err(self.line.over().into()),
+        }
+    }
+
+    fn apply(&mut self) {
+        let wanted = self.priority.urgency();
+        if wanted != self.applied && self.stream.set_priority(rank(wanted)).is_ok() {
+            self.applied = wanted;
+        }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // Left alone, the transport would end the stream as if it were whole.
+        if !self.whole && self.stream.reset(VarInt::from_u32(0)).is_err() {
+            tracing::trace!("a stream that was given up had ended already");
+        }
+    }
+}
+
+/// The receiving end of a stream.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    line: Arc<Line>,
+    stream: RecvStream,
+}
+
+impl Receiver {
+    pub(crate) async fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
+        match self.stream.read_chunk(CHUNK_BYTES, true).await {
+            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
+            Err(ReadError::Reset(code)) => Err(StreamError::Abandoned { code: short(code) }),
+            Err(ReadError::ConnectionLost(error)) => Err(self.line.reason(&error).into()),
+            Err(_) => Err(self.line.over().into()),
+        }
+    }
+
+    pub(crate) fn stop(mut self, code: u8) {
+        if self.stream.stop(VarInt::from(code)).is_err() {
+            tracing::trace!("a stream that was to stop had ended already");
+        }
+    }
+}
+
+/// How much of what was written the transport may hold.
+///
+/// It holds what is not yet acknowledged and what is not yet sent. The latter is kept small, so
+/// that a stream that becomes more urgent is not behind seconds of its own past; a stream that is
+/// urgent from the start does not wait for this room at all, only for the receiver's.
+#[derive(Debug)]
+struct Window {
+    connection: Connection,
+    size: Mutex<Size>,
+}
+
+#[derive(Debug)]
+struct Size {
+    bytes: u64,
+    looked: Instant,
+}
+
+impl Window {
+    fn new(connection: Connection) -> Self {
+        let size = Mutex::new(Size { bytes: super::SEND_WINDOW_BYTES, looked: Instant::now() });
+        Self { connection, size }
+    }
+
+    /// Writes a part of `part` and takes it away.
+    fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        stream: &mut SendStream,
+        part: &mut Bytes,
+        urgent: bool,
+    ) -> Poll<Result<(), WriteError>> {
+        // Held over the write: nobody else uses the room made for an urgent stream.
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        self.look(&mut size);
+        if urgent {
+            self.connection.set_send_window(u64::MAX);
+        }
+        let written = pin!(stream.write_chunks(std::slice::from_mut(part))).poll(cx);
+        if urgent {
+            self.connection.set_send_window(size.bytes);
+        }
+        written.map_ok(|_| ())
+    }
+
+    /// Follows the path's capacity.
+    fn look(&self, size: &mut Size) {
+        let now = Instant::now();
+        if now.duration_since(size.looked) < LOOK {
+            return;
+        }
+        size.looked = now;
+        let flight = self.connection.stats().path.cwnd;
+        let bytes = flight
+            .saturating_mul(FLIGHTS)
+            .saturating_add(UNSENT_BYTES)
+            .clamp(super::SEND_WINDOW_BYTES, super::CONNECTION_WINDOW_BYTES);
+        if bytes != size.bytes {
+            size.bytes = bytes;
+            self.connection.set_send_window(bytes);
+        }
+    }
+}
+
+/// Writes the control channel; its end is the connection's.
+async fn control(
+    mut send: SendStream,
+    mut orders: mpsc::UnboundedReceiver<Command>,
+    window: Arc<Window>,
+) {
+    let connection = window.connection.clone();
+    if send.set_priority(CONTROL_RANK).is_err() {
+        return;
+    }
+    loop {
+        let command = tokio::select! {
+            command = orders.recv() => command,
+            _ = connection.closed() => return,
+        };
+        let (code, detail) = match command {
+            Some(Command::Frame(mut frame, permit)) => {
+                let written = write_frame(&mut send, &mut frame, &window).await;
+                drop(permit);
+                if written.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Some(Command::Close(code, detail)) => (code, detail),
+            None => (CloseCode::Done, String::new()),
+        };
+        let acknowledged = async {
+            if send.finish().is_ok() {
+                send.stopped().await.ok();
+            }
+        };
+        if timeout(FAREWELL, acknowledged).await.is_err() {
+            tracing::debug!("the other side did not acknowledge the end of its QUIC connection");
+        }
+        connection.close(VarInt::from(code as u8), detail.as_bytes());
+        return;
+    }
+}
+
+async fn write_frame(
+    send: &mut SendStream,
+    frame: &mut Bytes,
+    window: &Window,
+) -> Result<(), WriteError> {
+    while !frame.is_empty() {
+        let mut part = frame.split_to(frame.len().min(PART_BYTES));
+        while !part.is_empty() {
+            poll_fn(|cx| window.poll_write(cx, send, &mut part, true)).await?;
+        }
+    }
+    Ok(())
+}
+
+fn rank(urgency: Urgency) -> i32 {
+    match urgency {
+        Urgency::Stat => 2,
+        Urgency::Urgent => 1,
+        Urgency::Routine => 0,
+    }
+}
+
+/// Codes are small; what is larger than they can be counts as the largest.
+fn short(code: VarInt) -> u8 {
+    u8::try_from(code.into_inner()).unwrap_or(u8::MAX)
+}
+
+/// Before all streams.
+const CONTROL_RANK: i32 = 3;
+/// Bytes given to the transport in one part.
+const PART_BYTES: usize = 16 * 1024;
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of control frames queued at once: two of the longest.
+const QUEUE_BYTES: usize = 2 * (FRAME_BYTES as usize + 4);
+/// How long the control channel may take to be acknowledged before the connection is closed.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How often the path's capacity is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// Flights kept: one under way, one whose loss is being repaired, one whose repair was lost.
+const FLIGHTS: u64 = 3;
+/// Bytes kept unsent beside them.
+const UNSENT_BYTES: u64 = 64 * 1024;
