@@ -10,7 +10,7 @@ say = @printf '\n==== %s ====\n' "$(1)"
 # cargo-deny lies in target/tools when the machine has none of its own.
 with_tools = PATH="$$PWD/target/tools/bin:$$PATH"
 
-.PHONY: help run test check build unit peers gen e2e e2e-main bench bench-ingest
+.PHONY: help run test check build unit peers gen e2e e2e-main bench bench-ingest bench-wan
 .NOTPARALLEL:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make e2e-main      the main job with stock DICOM software on both sides; STUDY=FOLDER sends that one"
 	@echo "make e2e           the stories that need the built program: main job, crashes, full disks, hostile senders"
 	@echo "make bench-ingest  how fast images come in, beside Orthanc and storescp"
+	@echo "make bench-wan     how fast a study crosses a clinic's line, beside C-STORE and STOW-RS; as root, half an hour"
 	@echo "make bench         every benchmark"
 	@echo "make gen           write the generated files of config/ again"
 
@@ -67,7 +68,7 @@ e2e: peers build
 	$(call say,stories with the built program)
 	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast --test e2e_main --test journey --test crash --test disk --test hostile
 
-bench: bench-ingest
+bench: bench-ingest bench-wan
 
 # ARGS goes to the benchmark, for instance: make bench-ingest ARGS="--runs 1 --preindex 0"
 bench-ingest:
@@ -76,6 +77,14 @@ bench-ingest:
 	cargo build --release $(CARGO_FLAGS) --package medrelay --bin medrelay
 	$(call say,studies coming in over DICOM)
 	python3 tests/bench/ingest.py $(ARGS)
+
+# ARGS goes to the benchmark, for instance: make bench-wan ARGS="--lines 60/1/20 --only ours"
+bench-wan:
+	@sh tests/setup.sh bench
+	$(call say,building medrelay and its gateway)
+	cargo build --release $(CARGO_FLAGS) --package medrelay --bin medrelay --package medrelay-client --bin medrelay-gateway
+	$(call say,a study over four lines)
+	python3 tests/bench/wan.py $(ARGS)
 
 gen:
 	MEDRELAY_WRITE_GENERATED=1 cargo test $(CARGO_FLAGS) --package medrelay --lib generated

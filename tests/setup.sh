@@ -44,6 +44,11 @@ postgres() {
 
 orthanc() { has Orthanc || test -x /usr/sbin/Orthanc; }
 
+dicomweb_plugin() { test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; }
+
+# A program for administrators, which may lie outside the path of others.
+sbin() { has "$1" || test -x "/usr/sbin/$1" || test -x "/sbin/$1"; }
+
 install_missing() {
     test -n "$missing" || return 0
     if ! command -v apt-get >/dev/null 2>&1; then
@@ -112,6 +117,10 @@ need_peers() {
 
 need_bench() {
     need orthanc "an anchor to measure against" orthanc
+    need orthanc-dicomweb "what Orthanc takes STOW-RS with" dicomweb_plugin
+    need iproute2 "namespaces and addresses of the emulated lines" sbin ip
+    need nftables "blocks UDP on an emulated line" sbin nft
+    need procps "sysctl sets the TCP of an emulated line" sbin sysctl
 }
 
 # pydicom, pynetdicom and moto, in an environment of their own. Made again when the list has changed.
