@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use medrelay_dicom::command::Command;
+use medrelay_dicom::pack::{self, PackError, PackFault, Unpacked, Unpacker};
 use medrelay_dicom::pdu::{Frame, Framer, FramerLimits, Part, PduError};
 use medrelay_dicom::scan::{Encoding, Header, Limits, ScanError, Scanner, WANTED};
 
@@ -35,6 +36,46 @@ pub fn pdu(data: &[u8]) {
     let pieces = frame(data, usize::from(*piece).max(1));
     assert_eq!(whole, pieces);
 }
+
+/// A pack, and a data set to be packed: the first byte chooses the size of the pieces.
+pub fn pack(data: &[u8]) {
+    let [piece, data @ ..] = data else { return };
+    let piece = usize::from(*piece).max(1);
+    let outcome = unpack(data, data.len().max(1));
+    assert_eq!(outcome, unpack(data, piece), "in pieces of {piece}");
+    let (whole, outcome) = outcome;
+    assert!(whole.len() as u64 <= PACK_LIMITS.object_bytes, "more came out than may");
+    if let Ok(unpacked) = outcome {
+        assert_eq!(unpacked.bytes, whole.len() as u64);
+    }
+    for encoding in [Encoding::ImplicitLittle, Encoding::ExplicitLittle, Encoding::ExplicitBig] {
+        let Ok(header) = scan_in_pieces(encoding, data, data.len().max(1)) else { continue };
+        let mut packed = Vec::new();
+        let summary = pack::pack(&pack::plan(&header), data, &mut packed, 1).expect("no I/O");
+        assert!(packed.len() <= data.len() + 64 + data.len() / 16, "packed much larger");
+        let (again, outcome) = unpack(&packed, piece);
+        assert_eq!(again, data, "{encoding:?}");
+        assert_eq!(outcome.map(|unpacked| unpacked.sha256), Ok(summary.original_sha256));
+    }
+}
+
+/// What comes out of a pack, and how it ends.
+fn unpack(data: &[u8], piece: usize) -> (Vec<u8>, Result<Unpacked, Option<PackFault>>) {
+    let mut unpacker = Unpacker::new(PACK_LIMITS);
+    let mut original = Vec::new();
+    let mut out = |bytes: &[u8]| {
+        original.extend_from_slice(bytes);
+        Ok::<(), PackError>(())
+    };
+    let fed = data.chunks(piece).try_for_each(|piece| unpacker.feed(piece, &mut out));
+    let finished = unpacker.finish();
+    if let Err(error) = &fed {
+        assert_eq!(Some(error.fault()), finished.as_ref().err().map(PackError::fault));
+    }
+    (original, fed.and(finished).map_err(|error| error.fault()))
+}
+
+const PACK_LIMITS: pack::Limits = pack::Limits { object_bytes: 1 << 20, segment_bytes: 1 << 16 };
 
 fn scan_in_pieces(encoding: Encoding, data: &[u8], piece: usize) -> Result<Header, ScanError> {
     let mut scanner = Scanner::new(encoding, Limits::default());

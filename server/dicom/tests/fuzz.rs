@@ -6,7 +6,9 @@ mod entry;
 #[expect(dead_code, reason = "each test binary uses a part of the shared harness")]
 mod support;
 
+use medrelay_dicom::pack;
 use medrelay_dicom::phantom::{Modality, PhantomSpec, hostile};
+use medrelay_dicom::scan::{Encoding, Limits, Scanner};
 
 const MUTANTS: usize = 20_000;
 
@@ -91,6 +93,32 @@ fn the_scanner_survives_bombardment() {
         seed.insert(0, 13);
     }
     bombard(&seeds, entry::scan);
+}
+
+#[test]
+fn packs_survive_bombardment() {
+    let images = PhantomSpec::tiny(2, 5);
+    let mut originals: Vec<Vec<u8>> = images.iter().map(|instance| instance.data_set).collect();
+    let clip =
+        PhantomSpec { rows: 24, columns: 32, frames: 3, ..PhantomSpec::new(Modality::Us, 5) };
+    originals.push(clip.instance(0, 0).data_set);
+    let slice = PhantomSpec { rows: 32, columns: 32, ..PhantomSpec::new(Modality::Mr, 5) };
+    originals.push(slice.instance(0, 7).data_set);
+    let mut seeds: Vec<Vec<u8>> = originals.iter().map(|original| packed(original)).collect();
+    seeds.extend(originals);
+    for seed in &mut seeds {
+        seed.insert(0, 11);
+    }
+    bombard(&seeds, entry::pack);
+}
+
+fn packed(original: &[u8]) -> Vec<u8> {
+    let mut scanner = Scanner::new(Encoding::ExplicitLittle, Limits::default());
+    scanner.feed(original).expect("a phantom is well-formed");
+    let plan = pack::plan(&scanner.finish().expect("a phantom is whole"));
+    let mut packed = Vec::new();
+    pack::pack(&plan, original, &mut packed, 1).expect("no I/O");
+    packed
 }
 
 #[test]

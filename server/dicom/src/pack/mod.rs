@@ -38,8 +38,8 @@ pub use write::{Summary, identity, pack};
 pub struct Limits {
     /// Bytes of the original data set.
     pub object_bytes: u64,
-    /// Bytes of the original in one segment, which bounds the memory: about three times as much is
-    /// held while a segment is decoded. A pack of version 1 never has more than 2 MiB in one.
+    /// Bytes of the original in one segment, which bounds the memory: while a segment is decoded,
+    /// up to seven times as much is held. A pack of version 1 never has more than 2 MiB in one.
     pub segment_bytes: u64,
 }
 

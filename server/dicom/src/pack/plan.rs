@@ -116,12 +116,13 @@ impl Pixels {
     }
 
     /// Refuses what JPEG-LS cannot do, and takes planes for grey frames where a whole colour frame
-    /// would be too much for one piece.
+    /// would be too much for one piece, or not worth one.
     fn coherent(mut self) -> Option<Self> {
         if self.rows == 0 || self.layout.image(1).is_none_or(|(width, _)| width == 0) {
             return None;
         }
-        let whole = self.layout.image(self.rows).is_some() && self.frame_bytes() <= PIECE_BYTES;
+        let whole = self.layout.image(self.rows).is_some()
+            && (LEAST_PLANES_BYTES..=PIECE_BYTES).contains(&self.frame_bytes());
         if self.layout.arrangement == Arrangement::Planes && !whole {
             self.layout.arrangement = Arrangement::Grey;
             self.layout.differences = false;
@@ -171,6 +172,8 @@ fn plain(bytes: u64) -> Cut {
 
 /// Frames smaller than this are coded together, so that the coder has something to learn from.
 const STACK_BYTES: u64 = 256 << 10;
+/// Colour frames by plane smaller than this are not coded one by one.
+const LEAST_PLANES_BYTES: u64 = 4 << 10;
 
 const SAMPLES_PER_PIXEL: Tag = Tag(0x0028, 0x0002);
 const PHOTOMETRIC_INTERPRETATION: Tag = Tag(0x0028, 0x0004);

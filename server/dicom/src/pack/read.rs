@@ -22,13 +22,12 @@ pub struct Unpacked {
 /// ```
 ///
 /// What comes out before [`Unpacker::finish`] has succeeded is a claim: keep it apart until then.
+/// Between calls no more is held than the coded bytes of an unfinished segment.
 pub struct Unpacker {
     limits: Limits,
     state: State,
     /// Bytes of the front, a head or a coded body that are not yet complete.
     waiting: Vec<u8>,
-    /// The decoded segment, kept to be used again.
-    plain: Vec<u8>,
     hash: Sha256,
     /// Bytes of the pack taken, and where its current segment began.
     taken: u64,
@@ -62,7 +61,6 @@ impl Unpacker {
             limits,
             state: State::Front,
             waiting: Vec::new(),
-            plain: Vec::new(),
             hash: Sha256::new(),
             taken: 0,
             segment: 0,
@@ -108,7 +106,6 @@ impl Unpacker {
         };
         self.state = State::Abandoned(fault);
         self.waiting = Vec::new();
-        self.plain = Vec::new();
         error.unwrap_or_else(|| PackError::Refused { fault, offset: self.segment }.into())
     }
 
@@ -131,11 +128,10 @@ impl Unpacker {
             State::Coded { kind, original, coded } => {
                 let (taken, body) = self.collect(bytes, coded);
                 let Some(body) = body else { return Ok(taken) };
-                let mut plain = std::mem::take(&mut self.plain);
-                decode(kind, original, body.of(bytes), &mut plain)?;
+                let plain = decode(kind, original, body.of(bytes))?;
+                drop(body);
                 self.state = State::Head;
                 self.give(&plain, out)?;
-                self.plain = plain;
                 Ok(taken)
             }
             State::End => {
@@ -254,20 +250,21 @@ impl Body {
     }
 }
 
-/// Decodes a segment into `plain`, which becomes exactly `original` bytes long.
-fn decode(kind: Kind, original: usize, coded: &[u8], plain: &mut Vec<u8>) -> Result<(), PackFault> {
+/// Decodes a segment, which must give exactly `original` bytes.
+fn decode(kind: Kind, original: usize, coded: &[u8]) -> Result<Vec<u8>, PackFault> {
     if let Kind::JpegLs(strip) = kind {
-        plain.clear();
-        plain.reserve(original);
         let image = strip.image().ok_or(PackFault::Header)?;
         let samples = image.decode(coded).ok_or(PackFault::JpegLs)?;
-        strip.layout.put_together(strip.layout.widen(&samples, strip.range), plain);
-        return if plain.len() == original { Ok(()) } else { Err(PackFault::JpegLs) };
+        let values = strip.layout.widen(&samples, strip.range);
+        drop(samples);
+        let mut plain = Vec::with_capacity(original);
+        strip.layout.put_together(values, &mut plain);
+        return if plain.len() == original { Ok(plain) } else { Err(PackFault::JpegLs) };
     }
     // A fixed buffer bounds what zstd can write; decoding at once, it needs no window beside it.
-    plain.resize(original, 0);
+    let mut plain = vec![0; original];
     match zstd::bulk::decompress_to_buffer(coded, &mut plain[..]) {
-        Ok(written) if written == original => Ok(()),
+        Ok(written) if written == original => Ok(plain),
         _ => Err(PackFault::Zstd),
     }
 }

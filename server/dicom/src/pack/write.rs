@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::PackError;
 use super::format::{FRONT, HASH_BYTES, Head, Kind, Strip};
+use super::jls::Image;
 use super::plan::{Lines, Plan};
 
 /// What a pack has become.
@@ -30,7 +31,8 @@ pub struct Summary {
 }
 
 /// Packs the data set that `original` gives, coding on up to `threads` threads besides the
-/// caller's (on the caller's alone for 1). Holds about eleven times 2 MiB for every thread.
+/// caller's (on the caller's alone for 1). Blocks: not for the threads of an asynchronous runtime.
+/// Holds about 15 MiB for every thread, whatever the size of the object.
 ///
 /// # Errors
 /// [`PackError::Io`] from `original` or `out`; nothing else can fail.
@@ -110,7 +112,7 @@ impl Piece {
     /// The smallest form that gives the same bytes again.
     fn code(self) -> Coded {
         let is_pixels = self.lines.is_some();
-        let image = self.lines.and_then(|lines| jpeg_ls(&self.bytes, lines));
+        let image = self.lines.and_then(|lines| jpeg_ls(&self.bytes, lines, Image::encode));
         // Drawings, masks and empty frames are better served by zstd; photographs never.
         let drawn = image.as_ref().is_none_or(|(_, coded)| coded.len() < self.bytes.len() / DRAWN);
         let plain = if drawn { zstd(&self.bytes) } else { None };
@@ -126,7 +128,11 @@ impl Piece {
 }
 
 /// Lines of pixels as JPEG-LS, if they come back the same and are smaller.
-fn jpeg_ls(bytes: &[u8], lines: Lines) -> Option<(Strip, Vec<u8>)> {
+fn jpeg_ls(
+    bytes: &[u8],
+    lines: Lines,
+    encode: fn(Image, &[u8]) -> Option<Vec<u8>>,
+) -> Option<(Strip, Vec<u8>)> {
     let Lines { layout, lines, signed } = lines;
     let values = layout.take_apart(bytes);
     let range = layout.range(&values, signed);
@@ -134,7 +140,7 @@ fn jpeg_ls(bytes: &[u8], lines: Lines) -> Option<(Strip, Vec<u8>)> {
     let image = strip.image()?;
     let samples = layout.narrow(&values, range);
     drop(values);
-    let stream = image.encode(&samples)?;
+    let stream = encode(image, &samples)?;
     drop(samples);
     if stream.len() + HEAD_BYTES >= bytes.len() {
         return None;
@@ -213,3 +219,33 @@ const HEAD_BYTES: usize = 16;
 /// How much smaller than the original JPEG-LS makes only what is not a photograph.
 const DRAWN: usize = 8;
 const ZSTD_LEVEL: i32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::samples::{Arrangement, Layout};
+
+    /// A coder like those that change images without saying so.
+    fn careless(image: Image, samples: &[u8]) -> Option<Vec<u8>> {
+        let mut samples = samples.to_vec();
+        *samples.last_mut()? ^= 1;
+        image.encode(&samples)
+    }
+
+    #[test]
+    fn a_coder_that_changes_one_sample_is_not_believed() {
+        let layout = Layout {
+            columns: 50,
+            arrangement: Arrangement::Grey,
+            wide: true,
+            big_endian: false,
+            differences: false,
+        };
+        let lines = Lines { layout, lines: 40, signed: false };
+        let bytes: Vec<u8> = (0..2_000u16).flat_map(|at| (at / 3).to_le_bytes()).collect();
+        assert!(jpeg_ls(&bytes, lines, Image::encode).is_some());
+        assert!(jpeg_ls(&bytes, lines, careless).is_none());
+        assert!(jpeg_ls(&bytes, lines, |_, _| None).is_none());
+        assert!(jpeg_ls(&bytes[2..], lines, Image::encode).is_none(), "not so many lines");
+    }
+}
