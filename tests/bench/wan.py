@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "wan"))
 
 import study  # noqa: E402
 from line import Line, available, congestion_controls  # noqa: E402
-from ways import NAMES, TCP, WAYS, Ours  # noqa: E402
+from ways import DEFAULT, NAMES, TCP, WAYS, Ours  # noqa: E402
 
 HERE = Path(__file__).resolve().parents[2]
 # How long the probe runs alone before the study is sent: what it measures then is its own.
@@ -64,14 +64,21 @@ SETTINGS = [
 
 
 class Sampler(threading.Thread):
-    """Looks at the line's counters again and again, to tell when it was used."""
+    """Looks at the line's counters and at the sender's memory again and again."""
 
     def __init__(self, line):
         super().__init__(daemon=True)
         self.line, self.samples, self.ended = line, [], threading.Event()
+        self.process, self.memory_mb = None, 0
+
+    def watch(self, process):
+        """Begins, with the process that sends."""
+        self.process = process
+        self.start()
 
     def run(self):
         while not self.ended.wait(SAMPLE_SECONDS):
+            self.memory_mb = max(self.memory_mb, peak_memory(self.process))
             stats = self.line.stats()
             self.samples.append((stats["now_us"] / 1e6, stats["to_hospital"]["carried_bytes"]))
 
@@ -92,6 +99,15 @@ class Sampler(threading.Thread):
         return (after - before) * 8 / 1e6 / (end - begin) / mbit
 
 
+def peak_memory(process):
+    """The most memory that a process has had so far, in MB; 0 when it has ended."""
+    try:
+        rows = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(row.split()[1]) / 1000 for row in rows if row.startswith("VmHWM:")), 0)
+
+
 def measure(setting, way, tcp, source, scratch, limit, seed):
     """One row of the table, as a dictionary."""
     with Line(setting.rtt_ms, setting.loss, setting.mbit, tcp=tcp, seed=seed) as line:
@@ -102,9 +118,9 @@ def measure(setting, way, tcp, source, scratch, limit, seed):
             idle = time.monotonic()
             time.sleep(IDLE_SECONDS)
             before = line.stats()["to_hospital"]
-            sampler.start()
             begin = time.monotonic()
             sender = it.send()
+            sampler.watch(sender)
             try:
                 code = sender.wait(limit)
             except subprocess.TimeoutExpired:
@@ -132,7 +148,7 @@ def measure(setting, way, tcp, source, scratch, limit, seed):
         "twice": twice(way, wire, tcp_before, tcp_after, summary),
         "queue_ms": delay and delay["mean_ms"], "queue_p95_ms": delay and delay["p95_ms"], "probe": delay,
         "line_queue_ms": counted["queue_sum_us"] / 1000 / max(1, counted["queued_packets"]),
-        "used": sampler.used(setting.mbit),
+        "used": sampler.used(setting.mbit), "sender_memory_mb": sampler.memory_mb,
         "lost_packets": counted["lost_packets"], "overflowed_packets": counted["overflowed_packets"],
         "summary": summary,
     }
@@ -171,7 +187,8 @@ def show(setting, rows, source, megabytes):
     seconds = f"≤ {goal.seconds:g}" if goal.seconds else "-"
     print(f"| goal for medrelay | {seconds} | | | ≤ {goal.twice_percent:g} % | ≤ {goal.queue_ms:g} ms | | ≥ {goal.used_percent:g} % |")
     if ours:
-        print(f"\nGoals: {'; '.join(verdicts(goal, ours))}.", flush=True)
+        print(f"\nGoals: {'; '.join(verdicts(goal, ours))}. The gateway took {ours['sender_memory_mb']:.0f} MB of memory at most.")
+    sys.stdout.flush()
 
 
 def verdicts(goal, ours):
@@ -201,7 +218,7 @@ def arguments():
     beside = HERE.parent / "shared/data/ct-head"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lines", default="", help="comma-separated, as RTT/LOSS/MBIT; all four without it")
-    parser.add_argument("--only", default="", help="comma-separated: cstore, stow, ours")
+    parser.add_argument("--only", default="", help=f"comma-separated: {', '.join(WAYS)}; without it {', '.join(DEFAULT)}")
     parser.add_argument("--tcp", default="", help="comma-separated, for the anchors: cubic, bbr")
     parser.add_argument("--study", type=Path, default=beside if beside.is_dir() else None,
                         help="folder of a CT in explicit little endian; without it one beside the project, or a phantom")
@@ -217,7 +234,7 @@ def arguments():
     options.settings = [it for it in SETTINGS if not options.lines or it.name in options.lines.split(",")]
     if unknown := set(filter(None, options.lines.split(","))) - {it.name for it in SETTINGS}:
         parser.error(f"no such line: {', '.join(unknown)}; there are {', '.join(it.name for it in SETTINGS)}")
-    options.ways = [it for it in WAYS if not options.only or it in options.only.split(",")]
+    options.ways = [it for it in WAYS if it in (options.only.split(",") if options.only else DEFAULT)]
     if options.phantom:
         options.study = None
     return options
