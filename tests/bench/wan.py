@@ -14,13 +14,14 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent / "wan"))
 
 import study  # noqa: E402
+from cuts import Cutter  # noqa: E402
 from line import Line, available, congestion_controls  # noqa: E402
 from ways import DEFAULT, NAMES, TCP, WAYS, Ours  # noqa: E402
 
@@ -108,25 +109,29 @@ def peak_memory(process):
     return next((int(row.split()[1]) / 1000 for row in rows if row.startswith("VmHWM:")), 0)
 
 
-def measure(setting, way, tcp, source, scratch, limit, seed):
+def measure(setting, way, tcp, source, scratch, limit, seed, cuts):
     """One row of the table, as a dictionary."""
     with Line(setting.rtt_ms, setting.loss, setting.mbit, tcp=tcp, seed=seed) as line:
         it = WAYS[way](line, scratch, source)
         it.prepare()
-        sampler, tcp_before = Sampler(line), line.tcp_counters()
+        sampler, cutter, tcp_before = Sampler(line), Cutter(line, cuts, seed), line.tcp_counters()
         with line.probe() as probe:
             idle = time.monotonic()
             time.sleep(IDLE_SECONDS)
+            if not it.udp:
+                line.block_udp()
             before = line.stats()["to_hospital"]
             begin = time.monotonic()
             sender = it.send()
             sampler.watch(sender)
+            cutter.start()
             try:
                 code = sender.wait(limit)
             except subprocess.TimeoutExpired:
                 code = None
                 sender.kill()
             end = time.monotonic()
+            cutter.stop()
             after = line.stats()["to_hospital"]
             sampler.stop()
         sender.wait()
@@ -150,7 +155,7 @@ def measure(setting, way, tcp, source, scratch, limit, seed):
         "line_queue_ms": counted["queue_sum_us"] / 1000 / max(1, counted["queued_packets"]),
         "used": sampler.used(setting.mbit), "sender_memory_mb": sampler.memory_mb,
         "lost_packets": counted["lost_packets"], "overflowed_packets": counted["overflowed_packets"],
-        "summary": summary,
+        "returns_after_cuts": cutter.returns, "summary": summary,
     }
 
 
@@ -176,7 +181,7 @@ def show(setting, rows, source, megabytes):
     print("| way | seconds to committed | x ours | MB on the wire | sent twice | queue delay, mean | 95th | line used |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
-        name = NAMES[row["way"]] if row["way"] == "ours" else f"{NAMES[row['way']]}, TCP {row['tcp'].upper()}"
+        name = NAMES["ours"] if row["way"] == "ours" else f"{NAMES[row['way']]}, TCP {row['tcp'].upper()}"
         seconds = f"{row['seconds']:.1f}" if row["finished"] else f"> {row['seconds']:.0f} ({row['arrived']} arrived)"
         ratio = f"{row['seconds'] / ours['seconds']:.1f}" if ours and ours["finished"] else "-"
         cells = [
@@ -184,11 +189,21 @@ def show(setting, rows, source, megabytes):
             percent(row["twice"]), milliseconds(row["queue_ms"]), milliseconds(row["queue_p95_ms"]), percent(row["used"]),
         ]
         print(f"| {' | '.join(cells)} |")
+        if row["returns_after_cuts"]:
+            print(f"| {after_cuts(row['returns_after_cuts'])} | | | | | | | |")
     seconds = f"≤ {goal.seconds:g}" if goal.seconds else "-"
     print(f"| goal for medrelay | {seconds} | | | ≤ {goal.twice_percent:g} % | ≤ {goal.queue_ms:g} ms | | ≥ {goal.used_percent:g} % |")
     if ours:
         print(f"\nGoals: {'; '.join(verdicts(goal, ours))}. The gateway took {ours['sender_memory_mb']:.0f} MB of memory at most.")
     sys.stdout.flush()
+
+
+def after_cuts(returns):
+    """How soon the study moved again after each cut, in words."""
+    known = sorted(it for it in returns if it is not None)
+    slowest = f"moving again after {known[len(known) // 2]:.2f} s in the middle, {known[-1]:.2f} s at most" if known else "never moving again"
+    silent = len(returns) - len(known)
+    return f"… {len(returns)} cuts, {slowest}{f', {silent} without an answer' if silent else ''}"
 
 
 def verdicts(goal, ours):
@@ -226,12 +241,16 @@ def arguments():
     parser.add_argument("--limit", type=float, default=300, help="seconds after which a way is given up")
     parser.add_argument("--runs", type=int, default=1, help="ours so often on each line, with other losses; the median is shown")
     parser.add_argument("--seed", type=int, default=1, help="which packets are lost")
+    parser.add_argument("--cuts", type=int, default=0, help="takes the line down so often at random moments of each transfer")
+    parser.add_argument("--slices", type=int, help="so many slices over every line")
     parser.add_argument("--json", type=Path, help="file for every figure")
     parser.add_argument("--folder", type=Path, help="where the servers write; a disk, not a memory file system")
     parser.add_argument("--medrelay", type=Path, default=HERE / "target/release/medrelay")
     parser.add_argument("--gateway", type=Path, default=HERE / "target/release/medrelay-gateway")
     options = parser.parse_args()
     options.settings = [it for it in SETTINGS if not options.lines or it.name in options.lines.split(",")]
+    if options.slices:
+        options.settings = [replace(it, slices=options.slices, goal=replace(it.goal, seconds=None)) for it in options.settings]
     if unknown := set(filter(None, options.lines.split(","))) - {it.name for it in SETTINGS}:
         parser.error(f"no such line: {', '.join(unknown)}; there are {', '.join(it.name for it in SETTINGS)}")
     options.ways = [it for it in WAYS if it in (options.only.split(",") if options.only else DEFAULT)]
@@ -277,7 +296,7 @@ def bench(options, scratch):
                 runs = []
                 for run in range(options.runs if way == "ours" else 1):
                     place = scratch / f"{setting.name.replace('/', '-')}-{way}-{tcp}-{run}"
-                    row = measure(setting, way, tcp, folder, place, options.limit, options.seed + run)
+                    row = measure(setting, way, tcp, folder, place, options.limit, options.seed + run, options.cuts)
                     shutil.rmtree(place, ignore_errors=True)
                     print(f"  {setting.name} {way} {tcp}: {row['seconds']:.1f} s{'' if row['finished'] else ', given up'}", file=sys.stderr)
                     runs.append(row)

@@ -25,6 +25,8 @@ def program(name, package):
 class Way:
     """One way: a server at the hospital, then one command at the clinic that ends when all has arrived."""
 
+    # Whether UDP passes, as it does on most lines.
+    udp = True
     # On top of the environment of whoever runs this, at both ends.
     environment = {}
 
@@ -173,8 +175,14 @@ class Ours(Way):
         return summary.get("instances", 0) if summary.get("committed") else 0
 
 
-WAYS = {"cstore": CStore, "cstore-tuned": CStoreTuned, "stow": Stow, "ours": Ours}
+class OursBlocked(Ours):
+    """The same where UDP vanishes: over the WebSocket."""
+
+    udp = False
+
+
+WAYS = {"cstore": CStore, "cstore-tuned": CStoreTuned, "stow": Stow, "ours": Ours, "ours-blocked": OursBlocked}
 DEFAULT = ("cstore", "stow", "ours")
-NAMES = {"cstore": "C-STORE", "cstore-tuned": "C-STORE tuned", "stow": "STOW-RS", "ours": "medrelay"}
-# The anchors run over what the kernel offers; ours brings its own.
-TCP = {"cstore": ("cubic", "bbr"), "cstore-tuned": ("cubic", "bbr"), "stow": ("cubic", "bbr"), "ours": ("cubic",)}
+NAMES = {"cstore": "C-STORE", "cstore-tuned": "C-STORE tuned", "stow": "STOW-RS", "ours": "medrelay", "ours-blocked": "medrelay, UDP blocked"}
+# What runs over TCP is tried over both that kernels offer; QUIC brings its own.
+TCP = dict.fromkeys(WAYS, ("cubic", "bbr")) | {"ours": ("cubic",)}
