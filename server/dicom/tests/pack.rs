@@ -1,5 +1,8 @@
 //! Packs: whatever goes in comes out, small where it is pixels, and whatever lies is refused.
 
+#[path = "support/image.rs"]
+mod image;
+
 use std::io::{self, Read, Write};
 
 use medrelay_dicom::pack::{
@@ -10,76 +13,7 @@ use medrelay_dicom::scan::{self, Encoding, Header, Scanner};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-/// An image that needs no more than what a plan looks at.
-#[derive(Debug, Clone)]
-struct Image {
-    encoding: Encoding,
-    rows: u16,
-    columns: u16,
-    samples: u16,
-    allocated: u16,
-    planar: u16,
-    signed: u16,
-    photometric: &'static str,
-    pixels: Vec<u8>,
-}
-
-impl Image {
-    fn grey(rows: u16, columns: u16, pixels: Vec<u8>) -> Self {
-        Self {
-            encoding: Encoding::ExplicitLittle,
-            rows,
-            columns,
-            samples: 1,
-            allocated: 16,
-            planar: 0,
-            signed: 0,
-            photometric: "MONOCHROME2",
-            pixels,
-        }
-    }
-
-    /// A data set that ends with its pixels and four bytes of padding (FFFC,FFFC).
-    fn data_set(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let short = |value: u16| match self.encoding {
-            Encoding::ExplicitBig => value.to_be_bytes().to_vec(),
-            _ => value.to_le_bytes().to_vec(),
-        };
-        let mut photometric = self.photometric.as_bytes().to_vec();
-        photometric.resize(photometric.len().next_multiple_of(2), b' ');
-        self.put(&mut out, 0x0028_0002, b"US", &short(self.samples));
-        self.put(&mut out, 0x0028_0004, b"CS", &photometric);
-        self.put(&mut out, 0x0028_0006, b"US", &short(self.planar));
-        self.put(&mut out, 0x0028_0010, b"US", &short(self.rows));
-        self.put(&mut out, 0x0028_0011, b"US", &short(self.columns));
-        self.put(&mut out, 0x0028_0100, b"US", &short(self.allocated));
-        self.put(&mut out, 0x0028_0103, b"US", &short(self.signed));
-        self.put(&mut out, 0x7FE0_0010, b"OW", &self.pixels);
-        self.put(&mut out, 0xFFFC_FFFC, b"OB", &[0; 4]);
-        out
-    }
-
-    fn put(&self, out: &mut Vec<u8>, tag: u32, vr: &[u8; 2], value: &[u8]) {
-        let big = self.encoding == Encoding::ExplicitBig;
-        let order = |bytes: &[u8]| -> Vec<u8> {
-            if big { bytes.to_vec() } else { bytes.iter().rev().copied().collect() }
-        };
-        let length = (value.len() as u32).to_be_bytes();
-        out.extend(order(&tag.to_be_bytes()[..2]));
-        out.extend(order(&tag.to_be_bytes()[2..]));
-        if self.encoding == Encoding::ImplicitLittle {
-            out.extend(order(&length));
-        } else if vr[0] == b'O' {
-            out.extend_from_slice(&[vr[0], vr[1], 0, 0]);
-            out.extend(order(&length));
-        } else {
-            out.extend_from_slice(vr);
-            out.extend(order(&length[2..]));
-        }
-        out.extend_from_slice(value);
-    }
-}
+use image::{Image, surface};
 
 fn header(encoding: Encoding, data_set: &[u8]) -> Header {
     let mut scanner = Scanner::new(encoding, scan::Limits::default());
@@ -120,19 +54,6 @@ fn there_and_back(encoding: Encoding, original: &[u8]) -> Summary {
         assert_eq!(told.sha256, <[u8; 32]>::from(Sha256::digest(original)));
     }
     summary
-}
-
-/// A smooth surface with a little noise, as images have it; `samples` values from about `base` on.
-fn surface(samples: usize, columns: usize, base: i32) -> Vec<i32> {
-    let mut noise = 7u32;
-    (0..samples)
-        .map(|at| {
-            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let (x, y) = ((at % columns) as f64, (at / columns) as f64);
-            let height = 45.0 * (x / 17.0).sin() + 50.0 * (y / 23.0).cos();
-            base + height as i32 + 105 + (noise >> 30) as i32
-        })
-        .collect()
 }
 
 fn fault_of(pack: &[u8], limits: Limits) -> Option<PackFault> {
