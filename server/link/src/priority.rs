@@ -22,7 +22,8 @@ struct Cell {
 }
 
 impl Priority {
-    pub(crate) fn new(urgency: Urgency) -> Self {
+    /// For a stream that begins as urgent as this.
+    pub fn new(urgency: Urgency) -> Self {
         Self(Arc::new(Cell { urgency: AtomicU8::new(urgency as u8), writer: AtomicWaker::new() }))
     }
 

@@ -79,6 +79,12 @@ impl Line {
     }
 
     pub(crate) async fn send(&self, frame: Bytes) -> Result<(), CarrierError> {
+        if let Some(reason) = self.ended.get() {
+            return Err(reason.clone());
+        }
+        if self.connection.close_reason().is_some() {
+            return Err(self.over());
+        }
         let size = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let queued = Arc::clone(&self.queue).acquire_many_owned(size);
         let permit = tokio::select! {

@@ -186,9 +186,12 @@ impl Mux {
     /// Queues a control frame.
     ///
     /// # Errors
-    /// When the connection is over.
+    /// When the connection is over or about to be closed by this side.
     pub fn poll_send(&mut self, cx: &Context<'_>, frame: &Bytes) -> Poll<Result<(), CarrierError>> {
         self.check()?;
+        if let Some((code, detail)) = &self.farewell {
+            return Poll::Ready(Err(CarrierError::closed_with(*code, detail)));
+        }
         if self.control.out_bytes >= CONTROL_BYTES {
             self.control.senders.add(cx);
             return Poll::Pending;

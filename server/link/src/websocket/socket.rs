@@ -29,6 +29,8 @@ where
         reason = read(&mut source, &line) => reason,
         reason = write(&mut sink, &line) => reason,
         reason = watch(side, &line) => reason,
+        // A handle found that the other side broke the protocol.
+        reason = line.closed() => reason,
     };
     line.end(reason.clone());
     // The handles know already; what follows is courtesy, and it has an end.
