@@ -11,6 +11,7 @@
 
 pub mod access;
 pub mod case;
+pub mod congestion;
 pub mod delivery;
 pub mod event;
 pub mod id;

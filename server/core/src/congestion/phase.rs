@@ -1,0 +1,502 @@
+//! The states of a [`Model`] and what each does with an acknowledgement and at the end of a round.
+//!
+//! A round ends with the first acknowledgement of a packet that was sent after the round began. A
+//! window set at its end shows its effect on the queue one round later, so after going down one
+//! round is sat out before the next decision.
+
+use std::time::Duration;
+
+use super::delivery::Batch;
+use super::{INITIAL_PACKETS, Model};
+
+/// Growth of the delivery rate below which a round of the start does not count as growth.
+const GROWTH: f64 = 1.25;
+/// Rounds without growth after which the start is over.
+const FLAT_ROUNDS: u8 = 3;
+/// Consecutive acknowledgements with a queue after which the start is over.
+const SLOW_ACKS: u8 = 8;
+/// The window at the start, as a multiple of what the line seems to hold, at most.
+const START_GAIN: f64 = 2.5;
+/// Recent loss at which the start is over.
+const STARTUP_LOSS: f64 = 0.12;
+/// The window later, as a multiple of what the line seems to hold, at most.
+const PROBE_GAIN: f64 = 1.5;
+/// The window, as a multiple of what the line seems to hold, up to which steps grow.
+const KNOWN: f64 = 1.05;
+/// What is left of the window that would just leave no queue, when going down.
+const DRAIN: f64 = 0.96;
+/// What cuts leave of the window at least until it is seen whether they help.
+const DEEPEST_CUT: f64 = 0.5;
+/// Decisions in a row that did not shorten the queue, after which it is somebody else's.
+const STUBBORN: u8 = 3;
+/// For so long a flow that had to contend is quicker to do so again.
+const CONTENDED_LATELY: Duration = Duration::from_secs(10);
+/// What loss leaves of the window while contending, as CUBIC's does (RFC 9438 section 4.6).
+const CONTEND_CUT: f64 = 0.7;
+/// An empty line not seen for so long is looked for.
+const EMPTY_WITHIN: Duration = Duration::from_secs(5);
+/// A window so small that loses so much is one of many, and may never have seen the line empty.
+const CROWDED_PACKETS: u64 = 12;
+const CROWDED_LOSS: f64 = 0.06;
+/// How long the window is kept low to look for it.
+const LOOK_FOR: Duration = Duration::from_millis(200);
+/// The queue that is never filled further, however it came about.
+const QUEUE_LIMIT: Duration = Duration::from_millis(200);
+/// How long the window stays at what did not overflow the queue.
+const OVERFLOW_HOLD: Duration = Duration::from_secs(3);
+/// Recent loss that is still taken for chance: 5 % of a hundred packets is seldom more than that.
+const TOLERATED_LOSS: f64 = 0.10;
+/// What overflow leaves of the window at least.
+const OVERFLOW_CUT: f64 = 0.7;
+/// Share of the remembered window up to which an interrupted transfer comes back by doubling.
+const RECOVER_TO: f64 = 0.9;
+
+/// What a state carries along.
+#[derive(Debug, Clone)]
+pub(super) enum Phase {
+    /// Doubling each round until the line is full.
+    Startup {
+        /// The best delivery rate so far, bytes a second.
+        best: u64,
+        /// Rounds since it last grew.
+        flat: u8,
+        /// Acknowledgements in a row that saw a queue.
+        slow: Slow,
+    },
+    /// After doubling: nothing is added until the bytes under way are what the line holds.
+    Drain,
+    /// Following the line: up in steps, down when the queue exceeds its target.
+    Probe {
+        /// Bytes added at the end of the next round.
+        step: u64,
+        /// The last decision to go down, until its effect is known.
+        cut: Option<Cut>,
+    },
+    /// A queue that does not go when we give way: yielding to loss only.
+    Contend,
+    /// The window halved for a moment, to see the line empty.
+    ProbeRtt {
+        /// When it ends; unknown until the bytes under way have come down to the window.
+        until: Option<Duration>,
+        /// The window afterwards.
+        back_to: u64,
+        /// Whether another flow held the queue before.
+        contending: bool,
+        /// The least round-trip time seen meanwhile.
+        seen: Option<Duration>,
+        /// Since when.
+        since: Duration,
+    },
+    /// After the line was away: doubling again, up to what it held before.
+    Recover {
+        /// The window at which doubling ends.
+        goal: u64,
+        /// Acknowledgements in a row that saw a queue.
+        slow: Slow,
+    },
+}
+
+/// Acknowledgements in a row that saw a queue. Those of one moment count once: a radio link
+/// releases many together, and only the last of them was not held back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Slow {
+    acks: u8,
+    at: Duration,
+}
+
+impl Slow {
+    fn count(&mut self, now: Duration, queued: bool) {
+        if !queued {
+            self.acks = 0;
+        } else if self.acks == 0 || now >= self.at + Duration::from_micros(500) {
+            self.acks = self.acks.saturating_add(1);
+            self.at = now;
+        }
+    }
+}
+
+/// A decision to go down whose effect is still to be seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    /// The queue before it.
+    queue: Duration,
+    /// The window before the first cut of a series that did not help.
+    window: u64,
+    /// Cuts of that series.
+    vain: u8,
+}
+
+/// What is counted over one round.
+#[derive(Debug, Clone)]
+pub(super) struct Round {
+    pub(super) number: u64,
+    pub(super) started: Duration,
+    /// Round-trip times of packets sent earlier tell of an older window.
+    pub(super) samples_from: Duration,
+    pub(super) rtt: Option<Duration>,
+    pub(super) acked: u64,
+    pub(super) lost: u64,
+    /// Whether the window was what held the sender back.
+    pub(super) full: bool,
+    pub(super) marked: bool,
+    /// Rounds still to be sat out.
+    settle: u8,
+}
+
+impl Round {
+    /// A round that begins now.
+    pub(super) fn starting(now: Duration, number: u64) -> Self {
+        Self {
+            number,
+            started: now,
+            samples_from: Duration::ZERO,
+            rtt: None,
+            acked: 0,
+            lost: 0,
+            full: false,
+            marked: false,
+            settle: 0,
+        }
+    }
+
+    fn sent(&self) -> u64 {
+        self.acked.saturating_add(self.lost)
+    }
+}
+
+/// The queue that is aimed at on a line of this round-trip time: enough to keep it busy.
+pub(super) fn queue_target(least: Duration) -> Duration {
+    (least / 4).max(Duration::from_millis(5))
+}
+
+/// The queue at which doubling ends.
+fn queue_noticed(least: Duration) -> Duration {
+    (least / 8).clamp(Duration::from_millis(4), Duration::from_millis(30))
+}
+
+impl Phase {
+    pub(super) fn startup() -> Self {
+        Self::Startup { best: 0, flat: 0, slow: Slow::default() }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Startup { .. } => "startup",
+            Self::Drain => "drain",
+            Self::Probe { .. } => "probe",
+            Self::Contend => "contend",
+            Self::ProbeRtt { .. } => "probe-rtt",
+            Self::Recover { .. } => "recover",
+        }
+    }
+}
+
+impl Model {
+    /// What happens with every batch of acknowledgements.
+    pub(super) fn on_batch(
+        &mut self,
+        now: Duration,
+        rtt: Duration,
+        batch: &Batch,
+        in_flight: u64,
+        app_limited: bool,
+    ) {
+        let least = self.least_kept.unwrap_or(rtt);
+        let queued = rtt > least + queue_noticed(least);
+        match &mut self.phase {
+            Phase::Startup { slow, .. } => {
+                slow.count(now, queued);
+                if slow.acks >= SLOW_ACKS {
+                    return self.drain(now, in_flight);
+                }
+                self.double(batch.acked, app_limited);
+            }
+            Phase::Recover { slow, goal } => {
+                slow.count(now, queued);
+                let goal = *goal;
+                if slow.acks >= SLOW_ACKS {
+                    return self.drain(now, in_flight);
+                }
+                self.double(batch.acked, app_limited);
+                if self.window >= goal {
+                    self.set_window(goal);
+                    self.probe(now, None, false);
+                }
+            }
+            Phase::ProbeRtt { until, seen, since, .. } => {
+                if batch.sent >= *since {
+                    *seen = Some(seen.map_or(rtt, |known| known.min(rtt)));
+                }
+                match *until {
+                    None if in_flight <= self.window => {
+                        *until = Some(now + LOOK_FOR.max(least));
+                        *since = now;
+                        *seen = None;
+                    }
+                    Some(end) if now >= end && seen.is_some() => self.end_probe_rtt(now),
+                    _ => {}
+                }
+            }
+            Phase::Drain => self.drain(now, in_flight),
+            Phase::Probe { .. } | Phase::Contend => {}
+        }
+    }
+
+    /// What happens when a round ends.
+    pub(super) fn on_round_end(&mut self, now: Duration) {
+        let number = self.round.number + 1;
+        let mut next = Round::starting(now, number);
+        next.samples_from = self.round.samples_from;
+        next.settle = self.round.settle.saturating_sub(1);
+        let round = std::mem::replace(&mut self.round, next);
+        self.rates.expire(number);
+        let least = self.least_kept.unwrap_or_default();
+        if let Some(rtt) = round.rtt {
+            self.queue = rtt.saturating_sub(least);
+        }
+        self.losses.on_round(round.sent(), round.lost, self.datagram);
+        if round.settle > 0 || round.rtt.is_none() {
+            return;
+        }
+        match self.phase {
+            Phase::Startup { .. } => self.start_round(now, &round),
+            Phase::Probe { .. } => self.probe_round(now, &round),
+            Phase::Contend => self.contend_round(now, &round),
+            Phase::Drain | Phase::ProbeRtt { .. } | Phase::Recover { .. } => {}
+        }
+        self.look_for_empty_line(now, &round);
+    }
+
+    /// Everything sent for a while was lost: begin again with care, with the old window in mind.
+    pub(super) fn recover(&mut self, now: Duration) {
+        let held = match self.phase {
+            Phase::Startup { .. } => return self.set_window(self.initial_window()),
+            Phase::Recover { goal, .. } => goal,
+            _ => self.held_by_line().unwrap_or(self.window).min(self.window),
+        };
+        self.phase = Phase::Recover {
+            goal: ((held as f64 * RECOVER_TO) as u64).max(INITIAL_PACKETS * self.datagram),
+            slow: Slow::default(),
+        };
+        self.rates.clear();
+        self.losses.forgive();
+        self.round = Round::starting(now, self.round.number + 1);
+        self.round.samples_from = now;
+        self.set_window(self.window.min(self.initial_window()));
+    }
+
+    /// Doubling: as much again as has arrived.
+    fn double(&mut self, acked: u64, app_limited: bool) {
+        if app_limited {
+            return;
+        }
+        let limit = self
+            .held_by_line()
+            .map_or(u64::MAX, |held| (held as f64 * START_GAIN) as u64)
+            .saturating_add(self.lumps.allowance())
+            .max(self.initial_window());
+        let grown = self.window.saturating_add(acked);
+        self.set_window(grown.min(limit).max(self.window));
+    }
+
+    fn start_round(&mut self, now: Duration, round: &Round) {
+        let rate = self.rates.best().unwrap_or(0);
+        if !round.full {
+            return;
+        }
+        if self.losses.recent() > STARTUP_LOSS {
+            return self.drain(now, self.delivery.in_flight());
+        }
+        let Phase::Startup { best, flat, .. } = &mut self.phase else {
+            return;
+        };
+        if rate as f64 >= *best as f64 * GROWTH {
+            (*best, *flat) = (rate, 0);
+            return;
+        }
+        *flat += 1;
+        if *flat >= FLAT_ROUNDS {
+            self.drain(now, self.delivery.in_flight());
+        }
+    }
+
+    /// The line is full: down to what it holds. How much that is shows while the queue drains.
+    fn drain(&mut self, now: Duration, in_flight: u64) {
+        self.phase = Phase::Drain;
+        let held = self.held_by_line().unwrap_or(self.window);
+        self.set_window((held as f64 * DRAIN) as u64);
+        if in_flight <= self.window {
+            self.probe(now, None, true);
+        }
+    }
+
+    /// Enters `Probe`; `settle` when the window has just come down.
+    fn probe(&mut self, now: Duration, cut: Option<Cut>, settle: bool) {
+        self.phase = Phase::Probe { step: self.datagram, cut };
+        if settle {
+            self.settle(now);
+        }
+    }
+
+    fn settle(&mut self, now: Duration) {
+        self.round.started = now;
+        self.round.samples_from = now;
+        self.round.rtt = None;
+        self.round.settle = 1;
+    }
+
+    fn probe_round(&mut self, now: Duration, round: &Round) {
+        let Phase::Probe { step, cut } = self.phase.clone() else {
+            return;
+        };
+        let least = self.least_kept.unwrap_or_default();
+        let target = queue_target(least);
+        if self.queue > target || round.marked {
+            return self.go_down(now, cut, least);
+        }
+        if self.lost_too_much() {
+            return self.overflow(now);
+        }
+        if !round.full {
+            self.phase = Phase::Probe { step, cut: None };
+            return;
+        }
+        let held = self.held_by_line().unwrap_or(self.window);
+        // Where acknowledgements come in lumps, a part of the delay is theirs.
+        let rate = self.rates.best().unwrap_or(0).max(1) as f64;
+        let lump = Duration::from_secs_f64(self.lumps.allowance() as f64 / rate);
+        let no_queue = (target / 4).max(lump.min(target / 2));
+        // Beyond what the line is known to hold, a whole step waits until its effect is seen.
+        let held = held.saturating_add(self.lumps.allowance()) as f64;
+        let known = self.window as f64 <= held * KNOWN;
+        let added = if known { step } else { self.datagram };
+        self.set_window(self.window.saturating_add(added).min(self.probe_limit(now)));
+        let step = if self.queue > no_queue {
+            self.datagram
+        } else if known {
+            (step * 2).min((self.window / 8).max(self.datagram))
+        } else {
+            step
+        };
+        self.phase = Phase::Probe { step, cut: None };
+    }
+
+    /// More is lost than chance explains and no delay shows why: the queue is too short for that,
+    /// or it has been there for as long as we know the line.
+    fn overflow(&mut self, now: Duration) {
+        let left = (1.0 - self.losses.recent()).max(OVERFLOW_CUT);
+        self.losses.forgive();
+        self.set_window((self.window as f64 * left) as u64);
+        // Once may have been a moment's failure of the line; twice is the queue.
+        let again = self.overflowing.is_some_and(|(_, until)| now < until);
+        let limit = if again { self.window } else { u64::MAX };
+        self.overflowing = Some((limit, now + OVERFLOW_HOLD));
+        self.probe(now, None, true);
+    }
+
+    fn probe_limit(&self, now: Duration) -> u64 {
+        let held = self.held_by_line().unwrap_or(self.window);
+        let limit = ((held as f64 * PROBE_GAIN) as u64)
+            .saturating_add(self.lumps.allowance())
+            .saturating_add(self.datagram);
+        match self.overflowing {
+            Some((window, until)) if now < until => limit.min(window),
+            _ => limit,
+        }
+        .max(self.window)
+    }
+
+    /// The queue is above its target: down by its share of the window, or contend if that is vain.
+    fn go_down(&mut self, now: Duration, cut: Option<Cut>, least: Duration) {
+        let vain = match cut {
+            Some(cut) if self.queue > cut.queue * 3 / 4 => cut.vain + 1,
+            _ => 0,
+        };
+        let window = match cut {
+            Some(cut) if vain > 0 => cut.window,
+            _ => self.window,
+        };
+        let lately =
+            (self.contended_at).is_some_and(|at| now.saturating_sub(at) < CONTENDED_LATELY);
+        if vain >= if lately { 1 } else { STUBBORN } {
+            self.set_window(window);
+            self.phase = Phase::Contend;
+            self.contended_at = Some(now);
+            return self.settle(now);
+        }
+        let left = least.as_secs_f64() / (least + self.queue).as_secs_f64().max(1e-6) * DRAIN;
+        let before = self.window;
+        let deepest = (window as f64 * DEEPEST_CUT) as u64;
+        self.set_window(((before as f64 * left) as u64).max(deepest));
+        // At the least window there is nothing to give, so nothing is learnt from giving it.
+        let gave = self.window < before;
+        let cut = gave.then_some(Cut { queue: self.queue, window, vain });
+        self.probe(now, cut, true);
+    }
+
+    /// Whether more is lost than the line itself loses.
+    fn lost_too_much(&self) -> bool {
+        self.losses.recent() > TOLERATED_LOSS
+    }
+
+    fn contend_round(&mut self, now: Duration, round: &Round) {
+        let least = self.least_kept.unwrap_or_default();
+        self.contended_at = Some(now);
+        if self.queue <= queue_target(least) {
+            return self.probe(now, None, false);
+        }
+        let expected = 2.0 * self.losses.baseline() * round.sent() as f64;
+        if round.lost as f64 > expected || round.marked {
+            self.set_window((self.window as f64 * CONTEND_CUT) as u64);
+            return self.settle(now);
+        }
+        if round.full && self.queue < QUEUE_LIMIT.max(least * 2) {
+            self.set_window(self.window.saturating_add(self.datagram));
+        }
+    }
+
+    fn look_for_empty_line(&mut self, now: Duration, round: &Round) {
+        let contending = match self.phase {
+            Phase::Probe { .. } => false,
+            Phase::Contend => true,
+            _ => return,
+        };
+        // Flows look in the same moment of the clock, or none would ever see the line empty.
+        let slot = now.as_secs() / EMPTY_WITHIN.as_secs();
+        if !round.full || slot == self.looked_at.as_secs() / EMPTY_WITHIN.as_secs() {
+            return;
+        }
+        let crowded =
+            self.window <= CROWDED_PACKETS * self.datagram && self.losses.recent() > CROWDED_LOSS;
+        if now.saturating_sub(self.emptied_at) < EMPTY_WITHIN && !crowded {
+            return;
+        }
+        self.look(now, self.window, contending);
+    }
+
+    /// Halves the window for a moment to see the line empty.
+    fn look(&mut self, now: Duration, back_to: u64, contending: bool) {
+        self.phase = Phase::ProbeRtt { until: None, back_to, contending, seen: None, since: now };
+        self.looked_at = now;
+        let held = self.held_by_line().unwrap_or(self.window).min(self.window);
+        self.set_window(held / 2);
+    }
+
+    fn end_probe_rtt(&mut self, now: Duration) {
+        let Phase::ProbeRtt { back_to, contending, seen, .. } = self.phase else {
+            return;
+        };
+        let least = self.least_kept.unwrap_or_default();
+        let queue = seen.unwrap_or(least).saturating_sub(least);
+        self.emptied_at = now;
+        self.losses.forgive();
+        if contending && queue > queue_target(least) {
+            self.set_window(back_to);
+            self.phase = Phase::Contend;
+            return self.settle(now);
+        }
+        let held = self.held_by_line().unwrap_or(back_to).min(back_to);
+        self.set_window(held);
+        self.probe(now, None, true);
+    }
+}
