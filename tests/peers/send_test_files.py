@@ -1,6 +1,7 @@
 """Sends every DICOM file that comes with pydicom to a C-STORE provider, as it is, and prints one JSON line for each.
 
-Arguments: calling AE title, called AE title, port, UID of a private storage SOP class to send an object of.
+Arguments: calling AE title, called AE title, port, UID of a private storage SOP class to send an object of; and `more` for the
+files of pydicom-data, too.
 """
 
 import hashlib
@@ -58,9 +59,13 @@ def data_set(path):
         return meta, file.read()
 
 
-def files():
-    folder = Path(get_testdata_file("CT_small.dcm", download=False)).parent
-    for path in sorted(folder.rglob("*")):
+def files(more):
+    folders = [Path(get_testdata_file("CT_small.dcm", download=False)).parent]
+    if more:
+        import data_store
+
+        folders.append(Path(data_store.__file__).parent / "data")
+    for path in sorted(path for folder in folders for path in folder.rglob("*")):
         if not path.is_file() or path.suffix in {".py", ".txt", ".zip", ".json", ".jpg", ".md"}:
             continue
         try:
@@ -126,9 +131,9 @@ def send(calling, called, port, path, meta, body):
 
 
 def main():
-    calling, called, port, sop_class = sys.argv[1:]
+    calling, called, port, sop_class = sys.argv[1:5]
     with tempfile.TemporaryDirectory() as folder:
-        everything = list(files())
+        everything = list(files("more" in sys.argv[5:]))
         everything.append(variant(folder, "private.dcm", lambda ds: private(ds, sop_class)))
         everything.append(variant(folder, "deflated.dcm", deflated))
         for path, meta, body in everything:

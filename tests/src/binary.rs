@@ -1,7 +1,7 @@
 //! The built program `medrelay` as a process: started on free ports, waited for until it is ready, killed, and started again
 //! on the same data; and a plain HTTP client that sets up a small consortium in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,6 +41,8 @@ pub struct Ports {
     pub dimse: u16,
     /// DICOM over TLS.
     pub dimse_tls: u16,
+    /// HTTPS, and the link over UDP on the same number; only with [`Site::with_link`].
+    pub https: u16,
 }
 
 /// A place where a relay runs: its program, its configuration, its data, and the process while there is one.
@@ -56,14 +58,29 @@ pub struct Site {
 impl Site {
     /// A fresh place. `settings` are lines of the configuration by section: `("study", "x = 1")`.
     pub fn new(settings: &[(&str, &str)]) -> Result<Self> {
+        Self::laid_out(settings, "enabled = false")
+    }
+
+    /// A fresh place whose relay takes gateways, too.
+    pub fn with_link(settings: &[(&str, &str)]) -> Result<Self> {
+        Self::laid_out(settings, "enabled = true")
+    }
+
+    fn laid_out(settings: &[(&str, &str)], https: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("medrelay-site-").tempdir()?;
-        let ports = Ports { http: free_port()?, dimse: free_port()?, dimse_tls: free_port()? };
+        let ports = Ports {
+            http: free_port()?,
+            dimse: free_port()?,
+            dimse_tls: free_port()?,
+            https: free_port()?,
+        };
         let site = Self { program: program()?, folder, ports, peer: None, log: String::new() };
         let mut sections: BTreeMap<&str, String> = BTreeMap::new();
         let own = [
             ("data", format!("dir = {:?}", site.data())),
             ("http", format!("plain_listen = \"127.0.0.1:{}\"", ports.http)),
-            ("https", "enabled = false".to_owned()),
+            ("https", https.to_owned()),
+            ("https", format!("listen = \"127.0.0.1:{}\"", ports.https)),
             ("dimse", format!("listen = \"127.0.0.1:{}\"", ports.dimse)),
             ("dimse", format!("tls_listen = \"127.0.0.1:{}\"", ports.dimse_tls)),
             ("log", "format = \"json\"".to_owned()),
@@ -340,6 +357,27 @@ impl Consortium {
         let reader = api.signed_in("reader", PASSWORD).await?;
         let clinician = api.signed_in("clinician", PASSWORD).await?;
         Ok(Self { admin, reader, clinician, clinic, centre, agreement })
+    }
+
+    /// SHA-256 (hex) of every data set that the relay gives out to the clinic, read now, and of those that it has put aside.
+    pub async fn kept_hashes(&self) -> Result<BTreeSet<String>> {
+        let mut hashes = BTreeSet::new();
+        for study in self.clinician.all("/api/v1/studies").await? {
+            let path = format!("/api/v1/studies/{}", text(&study, "id")?);
+            let detail = self.clinician.get(&path).await?;
+            for series in detail["series"].as_array().context("series")? {
+                for instance in series["instances"].as_array().context("instances")? {
+                    let id = text(instance, "id")?;
+                    let path = format!("/api/v1/instances/{id}/dicom?part=dataset");
+                    let bytes = self.clinician.bytes(&path).await?;
+                    hashes.insert(medrelay_core::report::sha256_hex(&bytes));
+                }
+            }
+        }
+        for object in self.clinician.all("/api/v1/quarantine").await? {
+            hashes.insert(text(&object, "sha256")?);
+        }
+        Ok(hashes)
     }
 }
 

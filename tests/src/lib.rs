@@ -4,6 +4,8 @@
 pub mod binary;
 pub mod clinic;
 pub mod documents;
+pub mod gateway;
+pub mod gateway_site;
 pub mod ledger;
 pub mod line;
 pub mod modality;

@@ -17,7 +17,6 @@ use medrelay_dicom::pdu::{self, AssociateRequest, Part, ProposedContext};
 use medrelay_dicom::phantom::{Modality, PhantomSpec, hostile};
 use medrelay_dicom::uids;
 use medrelay_tests::binary::{Consortium, RELAY, SCANNER, Site};
-use medrelay_tests::ledger::sha256;
 use medrelay_tests::objects3::peers_python;
 use medrelay_tests::process::run;
 use medrelay_tests::storm::{Siege, associate, proposals, store, uid};
@@ -417,7 +416,7 @@ async fn every_file_of_pydicom_comes_back_equal() -> Result<()> {
         run(Command::new(peers_python()?).arg(script).args([SCANNER, RELAY, &port, PRIVATE]))?;
     let sent: Vec<Value> =
         said.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("JSON lines")?;
-    let kept = kept(&people).await?;
+    let kept = people.kept_hashes().await?;
     let (mut equal, mut syntaxes) = (0, std::collections::BTreeSet::new());
     for object in &sent {
         let refused = object["status"] != 0;
@@ -440,26 +439,6 @@ async fn every_file_of_pydicom_comes_back_equal() -> Result<()> {
     let private = sent.iter().any(|it| it["sop_class"] == PRIVATE && it["status"] == 0);
     ensure!(private, "the private SOP class was not stored");
     site.stop().await
-}
-
-/// Hashes of all data sets that the relay gives out, and of those that it has put aside.
-async fn kept(people: &Consortium) -> Result<std::collections::BTreeSet<String>> {
-    let mut hashes = std::collections::BTreeSet::new();
-    for study in people.clinician.all("/api/v1/studies").await? {
-        let path = format!("/api/v1/studies/{}", study["id"].as_str().context("an id")?);
-        let detail = people.clinician.get(&path).await?;
-        for series in detail["series"].as_array().context("series")? {
-            for instance in series["instances"].as_array().context("instances")? {
-                let id = instance["id"].as_str().context("an id")?;
-                let path = format!("/api/v1/instances/{id}/dicom?part=dataset");
-                hashes.insert(sha256(&people.clinician.bytes(&path).await?));
-            }
-        }
-    }
-    for object in people.clinician.all("/api/v1/quarantine").await? {
-        hashes.insert(object["sha256"].as_str().context("a hash")?.to_owned());
-    }
-    Ok(hashes)
 }
 
 /// The API of a relay never shows whose instance an unknown identifier might be.
