@@ -8,6 +8,7 @@
 use super::step::Step;
 use super::study::{Stage, Study};
 use super::{Phase, Session};
+use crate::time::Timestamp;
 use crate::transfer::message::Message;
 use crate::transfer::relay::UNCONFIRMED;
 use crate::transfer::{RefusalCode, Urgency, limits};
@@ -85,49 +86,43 @@ impl Session {
     }
 
     /// Whether a pack of so many bytes may be made now; less urgent packs that wait for a stream
-    /// are given up for it.
+    /// are given up for it. However large it is, the first of its kind overtakes what is less
+    /// urgent and cannot be given up, and goes alone if it is more than may be ahead.
     fn make_room(&mut self, urgency: Urgency, bytes: u64, steps: &mut Vec<Step>) -> bool {
+        let most = share(AHEAD_BYTES, AHEAD_BYTES / 4, urgency) as u64;
+        let most_packs = share(AHEAD_PACKS, AHEAD_PACKS / 4, urgency);
+        let (mut packs, mut ahead, mut as_urgent) = (0, 0, 0);
         let (mut spare_packs, mut spare_bytes) = (0, 0);
-        for study in self.studies.values().filter(|study| study.offer.urgency > urgency) {
-            let (packs, bytes) = study.spare();
-            spare_packs += packs;
-            spare_bytes += bytes;
-        }
-        if !self.has_room(urgency, bytes, spare_packs, spare_bytes) {
-            return false;
-        }
-        while !self.has_room(urgency, bytes, 0, 0) {
-            let less_urgent = self.studies.values_mut().filter(|s| s.offer.urgency > urgency);
-            let last = less_urgent.filter(|s| s.has_ready()).max_by_key(|study| study.rank());
-            let Some(step) = last.and_then(Study::shed) else { return false };
-            steps.push(step);
-        }
-        true
-    }
-
-    /// Whether there is room for a pack once so much has been given up.
-    fn has_room(&self, urgency: Urgency, bytes: u64, freed: usize, freed_bytes: u64) -> bool {
-        let (mut packs, mut ahead, mut as_urgent) = (0usize, 0u64, 0usize);
         for study in self.studies.values() {
             let (count, bytes) = study.ahead();
             packs += count;
             ahead += bytes;
-            as_urgent += if study.offer.urgency <= urgency { count } else { 0 };
+            if study.offer.urgency <= urgency {
+                as_urgent += count;
+            } else {
+                let (count, bytes) = study.spare();
+                spare_packs += count;
+                spare_bytes += bytes;
+            }
         }
-        if packs.saturating_sub(freed) >= share(AHEAD_PACKS, AHEAD_PACKS / 8, urgency) {
+        let fits =
+            packs - spare_packs < most_packs && (ahead - spare_bytes).saturating_add(bytes) <= most;
+        if !fits && as_urgent > 0 {
             return false;
         }
-        let most = share(AHEAD_BYTES, AHEAD_BYTES / 8, urgency) as u64;
-        // What is larger than everything that may be ahead goes when nothing else of its kind does.
-        let alone = bytes > most && as_urgent == 0;
-        alone || ahead.saturating_sub(freed_bytes).saturating_add(bytes) <= most
+        while packs >= most_packs || ahead.saturating_add(bytes) > most {
+            let less_urgent = self.studies.values_mut().filter(|s| s.offer.urgency > urgency);
+            let last = less_urgent.filter(|s| s.has_ready()).max_by_key(|study| study.rank());
+            let Some((step, freed)) = last.and_then(Study::shed) else { break };
+            steps.push(step);
+            packs -= 1;
+            ahead -= freed;
+        }
+        true
     }
 
     /// Open studies of which something is to be done, the most urgent first.
-    fn ranked(
-        &self,
-        waits: impl Fn(&Study) -> bool,
-    ) -> Vec<(Urgency, crate::time::Timestamp, u64)> {
+    fn ranked(&self, waits: impl Fn(&Study) -> bool) -> Vec<(Urgency, Timestamp, u64)> {
         let open = self.studies.values().filter(|study| matches!(study.stage, Stage::Open(_)));
         let mut ranked: Vec<_> = open.filter(|study| waits(study)).map(Study::rank).collect();
         ranked.sort_unstable();

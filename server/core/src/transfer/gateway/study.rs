@@ -242,11 +242,12 @@ impl Study {
         !self.ready.is_empty()
     }
 
-    /// Gives up the ready pack that would go last.
-    pub(super) fn shed(&mut self) -> Option<Step> {
+    /// Gives up the ready pack that would go last; says how many bytes it had.
+    pub(super) fn shed(&mut self) -> Option<(Step, u64)> {
         let index = self.order[slot(*self.ready.last()?)];
+        let bytes = self.pack_bytes(index);
         self.enter(index, State::Wanted);
-        self.drop_pack(index)
+        self.drop_pack(index).map(|step| (step, bytes))
     }
 
     pub(super) fn packed(&mut self, index: u32, info: PackInfo) -> Option<Step> {
