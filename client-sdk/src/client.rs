@@ -253,7 +253,7 @@ pub(crate) fn escaped(text: &str) -> String {
 
 /// TLS needs a provider of cryptography, chosen once per process; one that the program has chosen
 /// itself stays.
-fn install_cryptography() {
+pub(crate) fn install_cryptography() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error means that there is one already.
