@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::from(shown.use_stderr()));
         }
     };
-    start_log();
+    start_log(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -335,10 +335,14 @@ fn machine_name() -> String {
 }
 
 /// Log lines for people on a terminal, JSON for machines; to standard error, so that `--json` and
-/// pipes stay clean.
-pub fn start_log() {
+/// pipes stay clean. A command that ends by itself says what it has to say; only `run` tells more.
+pub fn start_log(cli: &Cli) {
+    let usual = match cli.command {
+        Command::Run => "info,quinn=warn",
+        _ => "error",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MEDRELAY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,quinn=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() { builder.init() } else { builder.json().init() }
 }
