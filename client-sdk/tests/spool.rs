@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use medrelay_client::spool::{Flag, Retention, Spool, SpoolError, SpoolSettings, StudyState, Taken};
 use medrelay_core::time::{ManualClock, SeededEntropy, Span, Timestamp};
 use medrelay_core::transfer::message::{Item, ItemKind};
@@ -74,7 +74,10 @@ async fn put_as(
 fn files(root: &Path) -> Result<usize> {
     let mut count = 0;
     for shard in std::fs::read_dir(root.join("objects"))? {
-        count += std::fs::read_dir(shard?.path())?.count();
+        let shard = shard?.path();
+        if shard.is_dir() {
+            count += std::fs::read_dir(shard)?.count();
+        }
     }
     Ok(count)
 }
@@ -123,23 +126,26 @@ async fn everything_survives_a_crash_and_left_overs_are_swept() -> Result<()> {
         .receive(None, None, study[0].transfer_syntax.clone(), None, Urgency::Routine)
         .await?;
     half.write(bytes::Bytes::from_static(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 192")).await?;
-    std::mem::forget(half);
-    std::fs::write(bench.folder.path().join("objects").join("orphan.dcm"), b"x").ok();
+    // What a power cut leaves of it; the process that held the spool is gone with it.
+    let incoming = bench.folder.path().join("incoming");
+    let left = std::fs::read_dir(&incoming)?.next().context("a file that is coming in")??.path();
+    std::fs::copy(left, incoming.join("left-over"))?;
+    drop(half);
     let shard = std::fs::read_dir(bench.folder.path().join("objects"))?
         .filter_map(Result::ok)
         .find(|entry| entry.path().is_dir())
         .map(|entry| entry.path());
     let orphan = shard.map(|shard| shard.join("0190a5c0-0000-7000-8000-0000000000ff.dcm"));
-    let orphan = orphan.ok_or_else(|| anyhow::anyhow!("no folder of objects"))?;
+    let orphan = orphan.context("no folder of objects")?;
     std::fs::write(&orphan, b"a file without a row")?;
-    std::fs::remove_file(bench.folder.path().join("objects").join("orphan.dcm"))?;
+    std::fs::write(bench.folder.path().join("objects/notes.txt"), b"somebody else's")?;
     spool.close().await;
     drop(spool);
     bench.pass(Span::from_secs(60));
     let spool = bench.open().await?;
     ensure!(spool.is_owner());
     ensure!(!orphan.exists() && files(bench.folder.path())? == 5);
-    ensure!(std::fs::read_dir(bench.folder.path().join("incoming"))?.next().is_none());
+    ensure!(std::fs::read_dir(&incoming)?.next().is_none());
     spool.settle(false).await?;
     ensure!(spool.open_offers().await?[0].entries.len() == 5);
     // A second process may look, and does not sweep.
@@ -294,7 +300,7 @@ async fn refusals_stat_and_what_comes_back_are_kept() -> Result<()> {
     ensure!(spool.line(2).await?.state == StudyState::Refused);
     spool.note_problem("link", None, "no route").await?;
     spool.note_problem("link", None, "no route").await?;
-    let problem = spool.last_problem().await?.ok_or_else(|| anyhow::anyhow!("no problem"))?;
+    let problem = spool.last_problem().await?.context("no problem")?;
     ensure!((problem.code.as_str(), problem.times) == ("link", 2));
 
     let item = Item {

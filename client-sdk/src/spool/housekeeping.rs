@@ -32,7 +32,12 @@ impl Spool {
                 std::fs::remove_file(entry?.path())?;
             }
             for shard in std::fs::read_dir(root.join("objects"))? {
-                for entry in std::fs::read_dir(shard?.path())? {
+                let shard = shard?;
+                // What is no folder is not ours.
+                if !shard.file_type()?.is_dir() {
+                    continue;
+                }
+                for entry in std::fs::read_dir(shard.path())? {
                     let entry = entry?;
                     if !known.contains(entry.file_name().to_string_lossy().as_ref()) {
                         std::fs::remove_file(entry.path())?;
