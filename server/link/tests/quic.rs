@@ -108,6 +108,37 @@ async fn another_application_protocol_is_refused() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn strangers_prove_their_address_when_it_gets_crowded() -> Result<()> {
+    let authority = Authority::new()?;
+    let server = quic::server(localhost(), authority.server()?)?;
+    let addr = server.local_addr()?;
+    let admission = quic::Admission::new(2);
+    let gateway = |tls| async move {
+        let client = quic::client(localhost(), tls)?;
+        let carrier = quic::connect(&client, addr).await?;
+        carrier.send(&hello()).await?;
+        anyhow::Ok((client, carrier))
+    };
+    let first = tokio::spawn(gateway(authority.client()?));
+    let early = admission.next(&server).await.context("closed")?;
+    assert!(!early.is_proved(), "with room for all, nobody is asked");
+    let second = tokio::spawn(gateway(authority.client()?));
+    let late = admission.next(&server).await.context("closed")?;
+    assert!(late.is_proved(), "half of the places are taken");
+    let third = tokio::spawn(gateway(authority.client()?));
+    let crowded = admission.clone();
+    let waiting = tokio::spawn(async move { crowded.next(&server).await.is_some() });
+    let refused = third.await?;
+    assert!(refused.is_err(), "there is no third place");
+    let (early, late) = tokio::join!(early.accept(), late.accept());
+    assert_eq!(early?.receive().await?, Some(hello()));
+    assert_eq!(late?.receive().await?, Some(hello()));
+    drop((first.await??, second.await??));
+    waiting.abort();
+    Ok(())
+}
+
 /// A gateway's connection without a carrier.
 async fn bare() -> Result<(quinn::Connection, quinn::SendStream, Carrier, quinn::Endpoint)> {
     let authority = Authority::new()?;

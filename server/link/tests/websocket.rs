@@ -1,5 +1,5 @@
-//! The WebSocket below the carrier: what breaks the protocol, what goes silent, and what a random
-//! sequence of pieces does.
+//! The WebSocket below the carrier: what breaks the protocol, what goes silent, and
+//! the order in which pieces leave.
 
 #[expect(dead_code, reason = "each test binary uses a part of the shared harness")]
 mod support;
@@ -21,7 +21,7 @@ use medrelay_link::websocket::mux::{Mux, Outbound, Side};
 use medrelay_link::websocket::piece::{CREDIT_BYTES, PAYLOAD_BYTES, Piece};
 use medrelay_link::{Carrier, CarrierError, Priority, websocket};
 
-use support::{Random, header, hello, localhost, read_whole};
+use support::{header, hello, localhost, read_whole};
 
 /// A relay's carrier and a bare WebSocket at its other end.
 async fn bare() -> (Carrier, WebSocketStream<DuplexStream>) {
@@ -263,122 +263,6 @@ fn control_and_credit_go_before_any_stream() -> Result<()> {
         .collect();
     assert_eq!(kinds, [0, 1000, 1]);
     Ok(())
-}
-
-/// 20,000 sequences of pieces, most of them plausible, against an application that opens, writes,
-/// reads, stops and forgets at random. Nothing panics, and no queue grows beyond its limit.
-#[test]
-fn random_pieces_do_no_harm() {
-    let mut random = Random(0x5eed);
-    let mut violations = 0_u32;
-    for _ in 0..20_000 {
-        violations += u32::from(random_sequence(&mut random));
-    }
-    assert!(violations > 1_000 && violations < 20_000, "{violations} sequences broke a rule");
-}
-
-fn random_sequence(random: &mut Random) -> bool {
-    let side = if random.below(2) == 0 { Side::Gateway } else { Side::Relay };
-    let mut mux = Mux::new(side);
-    let mut own = Vec::new();
-    let mut theirs = Vec::new();
-    let mut next_theirs = if side == Side::Gateway { 2 } else { 1 };
-    for _ in 0..random.below(60) {
-        let room = mux.poll_room(&context()).is_ready();
-        if random.below(3) > 0 && room {
-            if mux.take(random_piece(random, &mut next_theirs)).is_err() {
-                return true;
-            }
-        } else {
-            act(&mut mux, random, &mut own, &mut theirs);
-        }
-        let (streams, control) = mux.queued_bytes();
-        assert!(streams <= 24 * (64 * 1024 + 40_000), "{streams} bytes are queued on streams");
-        assert!(control <= (1 << 20) + 40_000, "{control} bytes are queued on control");
-    }
-    mux.end(CarrierError::TimedOut);
-    assert!(mux.poll_ended(&context()).is_ready());
-    false
-}
-
-/// What the application may do, without sense.
-fn act(mux: &mut Mux, random: &mut Random, own: &mut Vec<u64>, theirs: &mut Vec<u32>) {
-    let cx = context();
-    let key = own.get(random.below(own.len() as u64) as usize).copied();
-    let number = theirs.get(random.below(theirs.len() as u64) as usize).copied();
-    match (random.below(11), key, number) {
-        (0, ..) => {
-            let urgency = [Urgency::Stat, Urgency::Routine][random.below(2) as usize];
-            if let Poll::Ready(Ok(key)) = mux.poll_open(&cx, &Priority::new(urgency)) {
-                own.push(key);
-            }
-        }
-        (1 | 2, Some(key), _) => {
-            let size = random.below(40_000) as usize;
-            drop(mux.poll_write(&cx, key, &Bytes::from(vec![1; size])));
-        }
-        (3, Some(key), _) => mux.finish(key),
-        (4, Some(key), _) => {
-            mux.release_own(key, 1);
-            own.retain(|known| *known != key);
-        }
-        (5, ..) => {
-            if let Poll::Ready(Ok(number)) = mux.poll_arrived(&cx) {
-                theirs.push(number);
-            }
-        }
-        (6, _, Some(number)) => drop(mux.poll_read(&cx, number)),
-        (7, _, Some(number)) => {
-            mux.release_theirs(number, 2);
-            theirs.retain(|known| *known != number);
-        }
-        (8, ..) => {
-            let size = random.below(40_000) as usize + 1;
-            drop(mux.poll_send(&cx, &Bytes::from(vec![1; size])));
-        }
-        (9, ..) => drop(mux.poll_control(&cx)),
-        _ => {
-            for _ in 0..random.below(8) {
-                if let Poll::Ready(Outbound::Message(bytes)) = mux.poll_next(&cx) {
-                    assert!(Piece::decode(bytes).is_ok(), "own pieces are pieces");
-                }
-            }
-        }
-    }
-}
-
-fn random_piece(random: &mut Random, next: &mut u32) -> Bytes {
-    let channel = match random.below(20) {
-        0 => random.next() as u32,
-        1..4 => 0,
-        4..9 => {
-            *next += 2;
-            *next - 2
-        }
-        9..15 => (*next).saturating_sub(2),
-        _ => random.below(u64::from(*next) + 2) as u32,
-    };
-    let number = random.next() as u32 >> random.below(32);
-    let size = match random.below(8) {
-        0 => PAYLOAD_BYTES,
-        1 => 0,
-        _ => random.below(500) as usize,
-    };
-    let last = channel != 0 && random.below(6) == 0;
-    let mut bytes = match random.below(40) {
-        0..30 => Piece::Data { channel, last, payload: Bytes::from(vec![0; size]) },
-        30..34 => Piece::GivenUp { channel, code: number },
-        34..37 => Piece::Unwanted { channel, code: number },
-        _ => Piece::Credit { channel, more: number },
-    }
-    .encode()
-    .to_vec();
-    if random.below(200) == 0 {
-        let at = random.below(bytes.len() as u64) as usize;
-        bytes[at] = random.next() as u8;
-        bytes.truncate(random.below(bytes.len() as u64 + 1) as usize + 1);
-    }
-    Bytes::from(bytes)
 }
 
 #[tokio::test]

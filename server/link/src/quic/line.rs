@@ -213,14 +213,15 @@ impl Sender {
             // The transport keeps what it is given until all of it is acknowledged: small parts.
             let mut part = bytes.split_to(bytes.len().min(PART_BYTES));
             while !part.is_empty() {
-                poll_fn(|cx| {
+                let write = poll_fn(|cx| {
                     self.priority.watch(cx);
                     self.apply();
                     let urgent = self.applied != Urgency::Routine;
                     self.line.window.poll_write(cx, &mut self.stream, &mut part, urgent)
-                })
-                .await
-                .map_err(|error| self.line.write_error(error))?;
+                });
+                if let Ok(written) = timeout(RETRY, write).await {
+                    written.map_err(|error| self.line.write_error(error))?;
+                }
             }
         }
         Ok(())
@@ -396,7 +397,10 @@ async fn write_frame(
     while !frame.is_empty() {
         let mut part = frame.split_to(frame.len().min(PART_BYTES));
         while !part.is_empty() {
-            poll_fn(|cx| window.poll_write(cx, send, &mut part, true)).await?;
+            let write = poll_fn(|cx| window.poll_write(cx, send, &mut part, true));
+            if let Ok(written) = timeout(RETRY, write).await {
+                written?;
+            }
         }
     }
     Ok(())
@@ -425,6 +429,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const QUEUE_BYTES: usize = 2 * (FRAME_BYTES as usize + 4);
 /// How long the control channel may take to be acknowledged before the connection is closed.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often a write that waits looks for itself: the transport wakes it for room in its usual
+/// window, and an urgent stream may use more than that.
+const RETRY: Duration = Duration::from_millis(50);
 /// How often the path's capacity is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// Flights kept: one under way, one whose loss is being repaired, one whose repair was lost.

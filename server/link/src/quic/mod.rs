@@ -117,21 +117,27 @@ pub async fn accept(incoming: quinn::Incoming) -> Result<Carrier, CarrierError> 
 #[derive(Debug, Clone)]
 pub struct Admission {
     places: Arc<Semaphore>,
+    handshakes: usize,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(HANDSHAKES)) }
+        Self::new(HANDSHAKES)
     }
 }
 
 impl Admission {
+    /// So many handshakes at once.
+    pub fn new(handshakes: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(handshakes)), handshakes }
+    }
+
     /// The next connection attempt that may go on; `None` when the endpoint is closed. To be
     /// called in a loop, each attempt to be finished in a task of its own.
     pub async fn next(&self, endpoint: &Endpoint) -> Option<Attempt> {
         loop {
             let incoming = endpoint.accept().await?;
-            let crowded = self.places.available_permits() <= HANDSHAKES / 2;
+            let crowded = self.places.available_permits() <= self.handshakes / 2;
             if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
                 if incoming.retry().is_err() {
                     tracing::debug!("a QUIC client could not be asked to prove its address");
@@ -157,6 +163,11 @@ impl Attempt {
     /// Where it comes from.
     pub fn remote(&self) -> SocketAddr {
         self.incoming.remote_address()
+    }
+
+    /// Whether it has proved that it is where it says.
+    pub fn is_proved(&self) -> bool {
+        self.incoming.remote_address_validated()
     }
 
     /// Goes through with it; see [`accept`].
