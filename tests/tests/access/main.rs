@@ -168,6 +168,9 @@ struct Scene {
     clinic: String,
     person: String,
     device: std::sync::Mutex<String>,
+    gateway: String,
+    /// The handle of a join code that nobody uses.
+    join_code: String,
     /// Read by the lead hospital under an agreement in force.
     current: Objects,
     /// Read by the county hospital, closed, its agreement ended.
@@ -187,7 +190,10 @@ impl Scene {
             "grants": [{ "organization": consortium.at(ClinicA), "role": "technician" }],
         });
         let person = consortium.make("/api/v1/people", &person).await?.id;
+        let (gateway, join_code) = gateway_joined(relay, consortium).await?;
         let scene = Self {
+            gateway,
+            join_code,
             http: reqwest::Client::new(),
             base: relay.url(),
             clinic: consortium.at(ClinicA).to_owned(),
@@ -239,6 +245,9 @@ impl Scene {
             "agreements" => objects.agreement.clone(),
             "destinations" => objects.destination.clone(),
             "devices" => self.device.lock().expect("no test panics with it").clone(),
+            "gateways" => self.gateway.clone(),
+            "clinics" => self.clinic.clone(),
+            "join-codes" => self.join_code.clone(),
             "orders" => objects.order.clone(),
             "studies" => objects.study.clone(),
             "instances" => objects.instance.clone(),
@@ -294,6 +303,8 @@ impl Scene {
             "POST /api/v1/devices" => {
                 json!({ "clinic": clinic, "name": "甲", "ae_title": &name[..name.len().min(16)] })
             }
+            "POST /api/v1/clinics/{id}/join-codes" => json!({ "name": "甲" }),
+            "POST /api/v1/cases/{id}/messages" => json!({ "kind": "notice", "text": "甲" }),
             "POST /api/v1/orders" => json!({
                 "clinic": clinic, "patient_id": "P9", "patient_name": "甲", "modality": "CT",
             }),
@@ -309,6 +320,19 @@ impl Scene {
             _ => return None,
         })
     }
+}
+
+/// A gateway of clinic A, and the handle of a second code.
+async fn gateway_joined(relay: &Relay, consortium: &Consortium) -> Result<(String, String)> {
+    let codes = format!("/api/v1/clinics/{}/join-codes", consortium.at(ClinicA));
+    let code = async || consortium.root.call::<Value>(Method::POST, &codes, &json!({})).await;
+    let (first, second) = (code().await?, code().await?);
+    let key = rcgen::KeyPair::generate()?;
+    let request = rcgen::CertificateParams::default().serialize_request(&key)?.pem()?;
+    let body = json!({ "code": first["code"], "request": request });
+    let joined: Value = relay.client().call(Method::POST, "/api/v1/link/join", &body).await?;
+    let text = |value: &Value| value.as_str().map(str::to_owned).context("a text");
+    Ok((text(&joined["gateway"])?, text(&second["handle"])?))
 }
 
 /// A study of clinic A, ordered, read at `centre` and signed; not acknowledged.

@@ -49,6 +49,7 @@ const CLINICAL: &[Role] = &[Technician, Doctor, Reporter, Verifier, Coordinator]
 const READERS: &[Role] = &[Reporter, Verifier];
 const ADMIN: &[Role] = &[Admin];
 const BELOW: &[(Role, Place)] = &[(Admin, ClinicA), (Admin, Lead)];
+const KEPT: &[(Role, Place)] = &[(Technician, ClinicA), (Admin, ClinicA), (Admin, Lead)];
 const BOTH_SIDES: &[(Role, Place)] = &[(Admin, Lead)];
 const SEEN: &[(Role, Place)] = &[
     (Technician, ClinicA),
@@ -115,14 +116,17 @@ pub const TABLE: &[Line] = &[
     line("DELETE /api/v1/destinations/{id}", About::Pact, ADMIN, BOTH_SIDES),
     line("GET /api/v1/devices", About::List, &[Technician, Admin], &[]),
     line("POST /api/v1/devices", About::Owned, ADMIN, BELOW),
-    line(
-        "GET /api/v1/devices/{id}",
-        About::Owned,
-        &[Technician, Admin],
-        &[(Technician, ClinicA), (Admin, ClinicA), (Admin, Lead)],
-    ),
+    line("GET /api/v1/devices/{id}", About::Owned, &[Technician, Admin], KEPT),
     line("PATCH /api/v1/devices/{id}", About::Owned, ADMIN, BELOW),
     line("DELETE /api/v1/devices/{id}", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/gateways", About::List, &[Technician, Admin], &[]),
+    line("GET /api/v1/gateways/{id}", About::Owned, &[Technician, Admin], KEPT),
+    line("POST /api/v1/gateways/{id}/revoke", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/clinics/{id}/join-codes", About::Owned, &[Technician, Admin], KEPT),
+    line("POST /api/v1/clinics/{id}/join-codes", About::Owned, ADMIN, BELOW),
+    line("DELETE /api/v1/join-codes/{id}", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/link/authority", About::Public, &[], &[]),
+    line("POST /api/v1/link/join", About::Public, &[], &[]),
     line("GET /api/v1/orders", About::List, CLINICAL, &[]),
     line("POST /api/v1/orders", About::Owned, &[Technician, Doctor], ASKED),
     line("GET /api/v1/orders/{id}", About::Shared, CLINICAL, SEEN),
@@ -142,6 +146,13 @@ pub const TABLE: &[Line] = &[
     line("POST /api/v1/cases/{id}/release", About::Shared, CLINICAL, HELD_HERE),
     // A reporter may take over too, from themselves in a second window.
     line("POST /api/v1/cases/{id}/take-over", About::Shared, CLINICAL, FREED_HERE),
+    line("GET /api/v1/cases/{id}/messages", About::Shared, CLINICAL, SEEN),
+    line(
+        "POST /api/v1/cases/{id}/messages",
+        About::Shared,
+        &[Reporter, Verifier, Coordinator],
+        HELD_HERE,
+    ),
     line("PUT /api/v1/cases/{id}/draft", About::Shared, READERS, READ_HERE),
     line("GET /api/v1/cases/{id}/drafts", About::Shared, READERS, READ_HERE),
     line("POST /api/v1/cases/{id}/sign", About::Shared, READERS, READ_HERE),
