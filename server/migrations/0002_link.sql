@@ -46,6 +46,17 @@ CREATE TABLE gateway_certificates (
 );
 CREATE INDEX gateway_certificates_by_gateway ON gateway_certificates (gateway_id);
 
+-- Keys of the relay as a whole, the same on every server: 'authority' (the root that gateways trust and that signs
+-- their certificates) and 'receipts'. The first server makes them.
+CREATE TABLE relay_keys (
+    name TEXT PRIMARY KEY,
+    -- the certificate (PEM), or the public key (hexadecimal)
+    public TEXT NOT NULL,
+    -- the private key, wrapped by the vault
+    sealed TEXT NOT NULL,
+    made_at BIGINT NOT NULL
+);
+
 -- What a gateway says belongs to a study, as it signed it.
 CREATE TABLE manifests (
     id TEXT PRIMARY KEY,
@@ -54,7 +65,7 @@ CREATE TABLE manifests (
     sender TEXT NOT NULL,
     study_uid TEXT NOT NULL,
     sha256 TEXT NOT NULL,
-    -- base 64
+    -- as it was signed, hexadecimal
     body TEXT NOT NULL,
     -- hexadecimal; empty from a browser
     signature TEXT NOT NULL,
@@ -64,6 +75,8 @@ CREATE TABLE manifests (
     bytes BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
     committed_at BIGINT,
+    -- the sender gave it up: the study settles by quiet time again
+    withdrawn_at BIGINT,
     -- the relay's receipt and its signature, hexadecimal
     receipt TEXT,
     receipt_signature TEXT
@@ -106,5 +119,8 @@ CREATE TABLE item_receipts (
     PRIMARY KEY (gateway_id, item)
 );
 
--- How many instances the open manifests of a study announce; NULL where there is none. And the manifest that made it complete.
+-- How many instances the manifests of a study announce; NULL where there is none.
 ALTER TABLE studies ADD COLUMN expected BIGINT;
+
+-- What a gateway has not seen is looked for from a moment on.
+CREATE INDEX reports_by_signing ON reports (signed_at);

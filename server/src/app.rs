@@ -1,6 +1,7 @@
 //! The only wiring: everything is built here, in the order in which it depends on each other, and
 //! handed around.
 
+mod keys;
 mod settings;
 
 use std::net::SocketAddr;
@@ -15,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use medrelay_core::id::uuid_v7;
 use medrelay_core::time::{Clock, Entropy, Span, Timestamp};
+use medrelay_link::quic;
 
 use crate::blobs::{BlobKey, Blobs, BucketSettings};
 use crate::config::{BlobTarget, Config};
 use crate::edge::api;
 use crate::edge::dimse::Dimse;
 use crate::edge::dimse::courier::DicomCourier;
+use crate::edge::link::{self, Link};
 use crate::http;
 use crate::lifecycle::{Lifecycle, ReloadSignals};
 use crate::secrets::{MasterKey, Vault};
@@ -64,6 +67,8 @@ pub struct Addresses {
     pub dimse: Option<SocketAddr>,
     /// DICOM over TLS.
     pub dimse_tls: Option<SocketAddr>,
+    /// The clinic link over QUIC: a UDP port.
+    pub link: Option<SocketAddr>,
 }
 
 /// A relay that runs.
@@ -85,18 +90,23 @@ pub async fn assemble(config: &Config, ambient: &Ambient) -> anyhow::Result<Serv
     let courier = DicomCourier::new(settings::courier(config))
         .context("the authorities for DICOM TLS cannot be read")?;
     let node = node_name(&config.data.dir, ambient)?;
+    let authority = keys::authority(config, &db, &vault, ambient).await?;
+    let receipts = keys::receipts(&db, &vault, ambient).await?;
     Ok(Service::new(Parts {
         db,
         blobs,
         clock: Arc::clone(&ambient.clock),
         entropy: Arc::clone(&ambient.entropy),
         vault,
+        authority: Arc::new(authority),
+        receipts: Arc::new(receipts),
         courier: Arc::new(courier),
         printer: Arc::new(Typist::new(config)),
         settings: settings::service(config),
         node,
         anchors: config.data.dir.join("audit"),
         sealer,
+        partials: config.data.dir.join("partial"),
     }))
 }
 
@@ -109,6 +119,7 @@ pub async fn start(config: &Config, ambient: Ambient) -> anyhow::Result<Relay> {
     service.start_jobs().await.context("the jobs cannot be started")?;
     let boot = UNIX_EPOCH + Duration::from_micros(started_at.micros().unsigned_abs());
     service.sweep_incoming(boot).await.context("left-over uploads cannot be removed")?;
+    service.sweep_partials().await.context("unfinished packs cannot be swept")?;
     let addresses = listen(config, &ambient, &service, &lifecycle).await?;
     if ambient.jobs_by_themselves {
         drop(lifecycle.spawn(worker::run(service.clone(), lifecycle.clone())));
@@ -148,8 +159,9 @@ async fn listen(
 ) -> anyhow::Result<Addresses> {
     let mut addresses = Addresses::default();
     let settings = settings::http(config);
-    let needs_tls = config.https.enabled || config.dimse.tls_listen.is_some();
-    let tls = if needs_tls { Some(open_tls(config, ambient, lifecycle)?) } else { None };
+    let needs_tls =
+        config.https.enabled || config.dimse.tls_listen.is_some() || config.link_listen().is_some();
+    let tls = if needs_tls { Some(open_tls(config, ambient, service, lifecycle)?) } else { None };
 
     let open = |settings: &http::HttpSettings, secure| {
         let interface = api::router(service.clone());
@@ -159,11 +171,25 @@ async fn listen(
     addresses.http = Some(bound);
     let server = open(&settings, false);
     drop(lifecycle.spawn(server.listen(listener, None)));
+    let link = Link::new(service.clone(), lifecycle.clone(), settings::link_edge(config));
     if let (true, Some(tls)) = (config.https.enabled, &tls) {
         let (listener, bound) = bind(config.https.listen, "HTTPS").await?;
         addresses.https = Some(bound);
-        let server = open(&settings, true);
+        let mut server = open(&settings, true);
+        if config.link.enabled {
+            server = server.with(link::routes(link.clone()));
+        }
         drop(lifecycle.spawn(server.listen(listener, Some(TlsAcceptor::from(tls.https())))));
+    }
+    if let (Some(wanted), Some(tls)) = (config.link_listen(), &tls) {
+        // The port that HTTPS was given, where both leave it to the system.
+        let same = addresses.https.filter(|_| wanted == config.https.listen);
+        let endpoint = quic::server(same.unwrap_or(wanted), (*tls.link()).clone())
+            .with_context(|| format!("cannot listen for the clinic link on {wanted} (UDP)"))?;
+        let bound = endpoint.local_addr().context("the clinic link has no address")?;
+        addresses.link = Some(bound);
+        service.announce_link_port(bound.port());
+        drop(lifecycle.spawn(link.listen(endpoint)));
     }
     let dimse = Dimse::new(service.clone(), settings::dimse(config));
     if config.dimse.enabled {
@@ -190,10 +216,16 @@ async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<(TcpListener, S
     Ok((listener, bound))
 }
 
-fn open_tls(config: &Config, ambient: &Ambient, lifecycle: &Lifecycle) -> anyhow::Result<Arc<Tls>> {
+fn open_tls(
+    config: &Config,
+    ambient: &Ambient,
+    service: &Service,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<Arc<Tls>> {
     let vault = open_keys(config, ambient)?.0.vault().context("the vault cannot be opened")?;
-    let (tls, driver) = Tls::open(config, &vault, ambient.clock.now(), &*ambient.entropy)
-        .context("the certificate cannot be had")?;
+    let (tls, driver) =
+        Tls::open(config, &vault, service.authority(), &ambient.clock, &*ambient.entropy)
+            .context("the certificate cannot be had")?;
     let tls = Arc::new(tls);
     if let Some(driver) = driver {
         drop(lifecycle.spawn(driver.run()));

@@ -11,8 +11,9 @@ use medrelay_dicom::association::acceptor::AcceptorConfig;
 use crate::config::Config;
 use crate::edge::dimse::DimseSettings;
 use crate::edge::dimse::courier::CourierSettings;
+use crate::edge::link;
 use crate::http::HttpSettings;
-use crate::service::Settings;
+use crate::service::{LinkSettings, Settings};
 
 /// What the use cases want to know.
 pub(super) fn service(config: &Config) -> Settings {
@@ -32,7 +33,32 @@ pub(super) fn service(config: &Config) -> Settings {
         session_idle: Span::from_minutes(i64::from(config.sessions.idle_minutes)),
         session_absolute: Span::from_hours(i64::from(config.sessions.absolute_hours)),
         reserve_bytes: u64::from(config.disk.reserve_mib) << 20,
+        link: link(config),
         ..Settings::default()
+    }
+}
+
+fn link(config: &Config) -> LinkSettings {
+    let days = |n: u32| Span::from_hours(i64::from(n) * 24);
+    let listen = config.link_listen().map_or(config.https.listen.port(), |at| at.port());
+    LinkSettings {
+        join_life: Span::from_minutes(i64::from(config.link.join_minutes)),
+        certificate_life: days(config.link.certificate_days),
+        port: listen,
+        announced_port: config.link.announced_port,
+        partial_bytes: u64::from(config.link.partial_gib) << 30,
+        partial_life: days(config.link.partial_days),
+    }
+}
+
+/// What the relay's end of the link wants to know.
+pub(super) fn link_edge(config: &Config) -> link::LinkSettings {
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    link::LinkSettings {
+        connections: count(config.link.connections),
+        connections_per_gateway: count(config.link.connections_per_gateway),
+        instance_bytes: u64::from(config.limits.instance_mib) << 20,
+        ..link::LinkSettings::default()
     }
 }
 

@@ -84,7 +84,8 @@ enum Command {
     /// People: list, add, reset a password.
     #[command(subcommand)]
     User(admin::UserCommand),
-    /// Clinics: add one with its agreement, admit its devices, say where its reports go.
+    /// Clinics: add one with its agreement, let a gateway join, admit its devices, say where its
+    /// reports go.
     #[command(subcommand)]
     Clinic(admin::ClinicCommand),
     /// Write a synthetic study to a directory.

@@ -1,4 +1,13 @@
-//! Columns for people: Chinese and Latin text side by side on a terminal.
+//! Columns for people: Chinese and Latin text side by side on a terminal, and times.
+
+use chrono::{DateTime, Utc};
+use medrelay_core::time::Timestamp;
+
+/// A moment to the minute, in UTC.
+pub(super) fn moment(at: Timestamp) -> String {
+    let time = DateTime::<Utc>::from_timestamp_micros(at.micros()).unwrap_or_default();
+    time.format("%Y-%m-%d %H:%M UTC").to_string()
+}
 
 /// Lays rows out under their headings, two spaces between columns, each line indented by two.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
@@ -40,6 +49,7 @@ mod tests {
     fn chinese_and_latin_cells_line_up() {
         let rows =
             [vec!["青山".to_owned(), "1".to_owned()], vec!["abcde".to_owned(), "2".to_owned()]];
+        assert_eq!(moment(Timestamp::from_micros(1_767_576_600_000_000)), "2026-01-05 01:30 UTC");
         assert_eq!(table(&["name", "n"], &rows), "  name   n\n  青山   1\n  abcde  2\n");
     }
 }

@@ -28,6 +28,8 @@ pub struct Config {
     pub http: Http,
     /// The HTTPS listener and its certificate.
     pub https: Https,
+    /// The link that clinics' gateways send over.
+    pub link: Link,
     /// The DICOM listeners.
     pub dimse: Dimse,
     /// When a study counts as complete.
@@ -173,6 +175,57 @@ impl Default for Https {
             acme_contact: None,
             acme_directory: None,
             names: ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec(),
+        }
+    }
+}
+
+/// The link that clinics' gateways send over.
+///
+/// It goes over QUIC (UDP), and where UDP is blocked over a WebSocket on the HTTPS port. Its
+/// certificates come from the relay's own authority, wherever the HTTPS certificate comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Link {
+    /// Take gateways at all.
+    pub enabled: bool,
+    /// UDP address of the link. Without it: the address and port of `https.listen`, if HTTPS is on.
+    #[schemars(example = "0.0.0.0:8443")]
+    pub listen: Option<SocketAddr>,
+    /// UDP port that gateways are told, where a router maps it to another one here.
+    #[schemars(example = 443, range(min = 1))]
+    pub announced_port: Option<u16>,
+    /// Minutes that a join code is good unless it is asked for otherwise.
+    #[schemars(range(min = 1, max = 1440))]
+    pub join_minutes: u32,
+    /// Days that a gateway's certificate is good. It is renewed from half of them on.
+    #[schemars(range(min = 2, max = 398))]
+    pub certificate_days: u32,
+    /// Connections of all gateways together.
+    #[schemars(range(min = 1, max = 100000))]
+    pub connections: u32,
+    /// Connections of one gateway; a new one may overlap the old.
+    #[schemars(range(min = 2, max = 64))]
+    pub connections_per_gateway: u32,
+    /// GiB per clinic of images that have arrived in part; beyond it the oldest parts go first.
+    #[schemars(range(min = 1, max = 1024))]
+    pub partial_gib: u32,
+    /// Days that images which have arrived in part are kept.
+    #[schemars(range(min = 1, max = 90))]
+    pub partial_days: u32,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: None,
+            announced_port: None,
+            join_minutes: 60,
+            certificate_days: 30,
+            connections: 1000,
+            connections_per_gateway: 4,
+            partial_gib: 4,
+            partial_days: 7,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the settings come to: addresses, paths and durations as the rest of the program wants them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,6 +120,13 @@ impl Config {
             secret_key: self.blobs.s3_secret_key.clone(),
             allow_http: self.blobs.s3_allow_http,
         }))
+    }
+
+    /// The UDP address of the clinic link, if it is to be open: its own, or that of HTTPS (whose
+    /// port then counts as it was really bound).
+    pub fn link_listen(&self) -> Option<SocketAddr> {
+        let beside = self.https.enabled.then_some(self.https.listen);
+        self.link.enabled.then_some(self.link.listen.or(beside)).flatten()
     }
 
     /// Directory of the relay's keys and certificates.

@@ -106,6 +106,7 @@ impl From<Error> for Problem {
                 .after(60),
             Error::Busy => Self::new(503, "BUSY", text).after(1),
             Error::BadTicket => Self::new(404, "BAD_TICKET", text),
+            Error::BadJoinCode => Self::new(404, "BAD_JOIN_CODE", text),
             Error::Conflict(_) => Self::new(409, "STATE_CONFLICT", text),
             Error::VersionConflict => Self::new(409, "VERSION_CONFLICT", text),
             Error::OutOfSpace => Self::new(507, "OUT_OF_SPACE", text).after(60),

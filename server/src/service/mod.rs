@@ -10,12 +10,16 @@ pub mod consortium;
 pub mod delivering;
 pub mod devices;
 pub mod following;
+pub mod gateways;
 pub mod health;
 pub mod idempotency;
 pub mod ingest;
 mod input;
 pub mod jobs;
+pub mod joining;
 pub mod life;
+pub mod link;
+pub mod messages;
 mod network;
 pub mod ordering;
 mod passwords;
@@ -28,6 +32,7 @@ pub mod studies;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use thiserror::Error;
 
@@ -43,14 +48,16 @@ use medrelay_core::study::QuietTimes;
 use medrelay_core::time::{Clock, Entropy, Span, Timestamp};
 
 use crate::blobs::Blobs;
-use crate::secrets::Vault;
+use crate::secrets::{Signer, Vault};
 use crate::store::{Db, NewEvent, Sealer, Tx};
+use crate::tls::ClinicAuthority;
 
 // What the edges see of the layers below: names only, through here.
 pub use crate::blobs::BlobError;
 pub use crate::store::{
-    AgreementRecord, CaseFilter, Destination, Device, Instance, Order, OrderFilter, Organization,
-    PAGE_LIMIT, Person, Quarantined, Series, Session, SessionKind, StoreError, Study, StudyFilter,
+    AgreementRecord, CaseFilter, Destination, Device, Gateway, Instance, Invitation, Message,
+    Order, OrderFilter, Organization, PAGE_LIMIT, Person, Quarantined, Series, Session,
+    SessionKind, StoreError, Study, StudyFilter,
 };
 
 /// Who calls a use case, and from where.
@@ -135,6 +142,9 @@ pub enum Error {
     /// The one-time link is wrong, used or out of date.
     #[error("this link is wrong, used or out of date")]
     BadTicket,
+    /// The join code is wrong, used, locked or out of date.
+    #[error("this join code is wrong, used or out of date")]
+    BadJoinCode,
     /// The state of the object does not allow it.
     #[error("{0}")]
     Conflict(&'static str),
@@ -186,6 +196,36 @@ impl Error {
     }
 }
 
+/// What an operator can set about the clinic link.
+#[derive(Debug, Clone)]
+pub struct LinkSettings {
+    /// How long a join code is good unless it is asked for otherwise.
+    pub join_life: Span,
+    /// How long a gateway's certificate is good.
+    pub certificate_life: Span,
+    /// UDP port that gateways are told until it is known which one was bound.
+    pub port: u16,
+    /// UDP port that gateways are told in any case.
+    pub announced_port: Option<u16>,
+    /// Bytes per clinic of images that have arrived in part.
+    pub partial_bytes: u64,
+    /// How long images that have arrived in part are kept.
+    pub partial_life: Span,
+}
+
+impl Default for LinkSettings {
+    fn default() -> Self {
+        Self {
+            join_life: Span::from_minutes(60),
+            certificate_life: Span::from_hours(30 * 24),
+            port: 8443,
+            announced_port: None,
+            partial_bytes: 4 << 30,
+            partial_life: Span::from_hours(7 * 24),
+        }
+    }
+}
+
 /// What an operator can set, as the use cases need it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -207,6 +247,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// Minutes east of UTC in which reports print their times.
     pub utc_offset_minutes: i32,
+    /// The clinic link.
+    pub link: LinkSettings,
 }
 
 impl Default for Settings {
@@ -221,6 +263,7 @@ impl Default for Settings {
             session_absolute: Span::from_hours(12),
             reserve_bytes: 64 << 20,
             utc_offset_minutes: 480,
+            link: LinkSettings::default(),
         }
     }
 }
@@ -297,6 +340,10 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// The master key and what is sealed by it.
     pub vault: Arc<Vault>,
+    /// The authority that gateways trust and that certifies them.
+    pub authority: Arc<ClinicAuthority>,
+    /// The key that signs receipts of studies.
+    pub receipts: Arc<Signer>,
     /// The way out.
     pub courier: Arc<dyn Courier>,
     /// The printer.
@@ -309,6 +356,8 @@ pub struct Parts {
     pub anchors: std::path::PathBuf,
     /// The key that seals the audit trail and its anchors.
     pub sealer: Sealer,
+    /// Directory of packs that began to arrive over the link.
+    pub partials: std::path::PathBuf,
 }
 
 /// The use cases: cheap to clone, shared by every edge and the worker.
@@ -318,6 +367,8 @@ pub struct Service {
     indexer: ingest::Indexer,
     hashing: Arc<tokio::sync::Semaphore>,
     room: Arc<health::Room>,
+    link_port: Arc<AtomicU16>,
+    link: Arc<link::LinkState>,
 }
 
 /// Job: a study's quiet time may be over. The subject is the study.
@@ -339,13 +390,18 @@ const HASHING_AT_ONCE: usize = 2;
 impl Service {
     /// Puts the use cases together; needs a running tokio runtime for the indexer.
     pub fn new(parts: Parts) -> Self {
+        let link_port = Arc::new(AtomicU16::new(parts.settings.link.port));
         let parts = Arc::new(parts);
-        let indexer = ingest::Indexer::start(Arc::clone(&parts));
+        let progress = Arc::<link::ProgressBoard>::default();
+        let indexer = ingest::Indexer::start(Arc::clone(&parts), Arc::clone(&progress));
+        let link = Arc::new(link::LinkState::new(&parts, progress));
         Self {
             parts,
             indexer,
             hashing: Arc::new(tokio::sync::Semaphore::new(HASHING_AT_ONCE)),
             room: Arc::default(),
+            link_port,
+            link,
         }
     }
 
@@ -357,6 +413,28 @@ impl Service {
     /// What an operator can set.
     pub fn settings(&self) -> &Settings {
         &self.parts.settings
+    }
+
+    /// The authority that gateways trust.
+    pub fn authority(&self) -> &Arc<ClinicAuthority> {
+        &self.parts.authority
+    }
+
+    /// The public half of the key that signs receipts: 32 bytes, Ed25519.
+    pub fn receipt_key(&self) -> &[u8] {
+        self.parts.receipts.public_key()
+    }
+
+    /// The UDP port of the link that gateways are told.
+    pub fn link_port(&self) -> u16 {
+        let bound = || self.link_port.load(Ordering::Relaxed);
+        self.settings().link.announced_port.unwrap_or_else(bound)
+    }
+
+    /// Gateways that join from now on are told this UDP port, the one that was really bound, unless
+    /// the operator wants them to be told another.
+    pub fn announce_link_port(&self, port: u16) {
+        self.link_port.store(port, Ordering::Relaxed);
     }
 
     /// The database, for those who follow its events or ask for its health.

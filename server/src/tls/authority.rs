@@ -25,7 +25,7 @@ pub const RENEW_DAYS: i64 = 30;
 pub(super) const SERVER_FILE: &str = "server.pem";
 const CA_KEY_FILE: &str = "ca.key";
 const SERVER_KEY_FILE: &str = "server.key";
-const CA_PURPOSE: &str = "tls ca key";
+pub(super) const CA_PURPOSE: &str = "tls ca key";
 const SERVER_PURPOSE: &str = "tls server key";
 /// Ten years: replacing a root means visiting every browser, and it signs nothing but this relay.
 const CA_DAYS: i64 = 3650;
@@ -49,6 +49,23 @@ pub(super) fn certificate(
     save_key(&dir.join(SERVER_KEY_FILE), SERVER_PURPOSE, &key, vault, entropy)?;
     write_private(&dir.join(SERVER_FILE), leaf.pem().as_bytes())?;
     certified(vec![leaf.der().clone(), root], key.serialize_der())
+}
+
+/// The root certificate (PEM) and its sealed key as they lie in `dir`; made at first.
+pub fn root_files(
+    dir: &Path,
+    vault: &Vault,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<(String, String), TlsError> {
+    root(dir, vault, now, entropy)?;
+    let text = |bytes: Option<Vec<u8>>| {
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.ok_or_else(|| TlsError::Authority(format!("{} is damaged", dir.display())))
+    };
+    let pem = text(read_public(&dir.join(CA_FILE))?)?;
+    let sealed = text(read_private(&dir.join(CA_KEY_FILE))?)?;
+    Ok((pem, sealed.trim().to_owned()))
 }
 
 fn root(
@@ -84,7 +101,7 @@ fn root(
 }
 
 /// What is the same in every root: a server certificate names it by this subject and by its key.
-fn root_params() -> CertificateParams {
+pub(super) fn root_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "medrelay own authority");
@@ -181,7 +198,7 @@ fn issued_by(leaf: &CertificateDer<'_>, root: &CertificateDer<'_>) -> bool {
     issuer.is_some() && issuer == own
 }
 
-fn certified(
+pub(super) fn certified(
     chain: Vec<CertificateDer<'static>>,
     pkcs8: Vec<u8>,
 ) -> Result<CertifiedKey, TlsError> {
@@ -228,7 +245,7 @@ fn set_validity(params: &mut CertificateParams, now: Timestamp, days: i64) {
 }
 
 /// 16 random bytes, positive as RFC 5280 4.1.2.2 asks.
-fn serial(entropy: &dyn Entropy) -> SerialNumber {
+pub(super) fn serial(entropy: &dyn Entropy) -> SerialNumber {
     let mut bytes = [0; 16];
     entropy.fill(&mut bytes);
     bytes[0] = bytes[0] & 0x7f | 0x40;

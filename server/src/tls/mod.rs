@@ -5,15 +5,20 @@
 //! certificate of 90 days that is issued again when less than 30 are left. HTTPS and DICOM TLS use
 //! the same certificate with separate settings; a new one takes effect for new connections without
 //! a restart ([`Tls::refresh`]).
+//!
+//! The relay's own authority is also that of the clinic link, wherever the HTTPS certificate comes
+//! from: see [`ClinicAuthority`].
 
 mod authority;
+mod clinics;
+mod link;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_util::StreamExt as _;
-use medrelay_core::time::{Entropy, Timestamp};
+use medrelay_core::time::{Clock, Entropy, Timestamp};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -26,7 +31,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::config::{Config, Https};
 use crate::secrets::{SecretError, Vault};
 
-pub use authority::{CA_FILE, CERTIFICATE_DAYS, RENEW_DAYS};
+pub use authority::{CA_FILE, CERTIFICATE_DAYS, RENEW_DAYS, root_files};
+pub use clinics::{
+    ClinicAuthority, Issued, REQUEST_BYTES, RequestFault, RequestedKey, fingerprint,
+};
 
 /// Why there is no certificate. An operator mends it.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +53,9 @@ pub enum TlsError {
     /// A certificate cannot be made, for instance because a name is not one.
     #[error("cannot issue a certificate: {0}")]
     Issue(#[from] rcgen::Error),
+    /// The authority of the clinic link cannot be used.
+    #[error("the authority of the clinic link: {0}")]
+    Authority(String),
     /// The library refuses the certificate or the settings.
     #[error("TLS: {0}")]
     Rustls(#[from] rustls::Error),
@@ -82,9 +93,17 @@ const DICOM_SUITES: [CipherSuite; 7] = [
 /// Where the server's certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
-    Files { certificate: PathBuf, key: PathBuf },
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
     Acme,
-    Own { dir: PathBuf, names: Vec<String> },
+    Own {
+        dir: PathBuf,
+        names: Vec<String>,
+    },
+    /// No listener shows a certificate.
+    None,
 }
 
 impl Source {
@@ -106,6 +125,7 @@ pub struct Tls {
     current: Arc<Current>,
     https: Arc<ServerConfig>,
     dicom: Arc<ServerConfig>,
+    link: link::LinkEnd,
 }
 
 /// Drives the ACME certificate; to be run as a task as long as the program lives.
@@ -136,10 +156,16 @@ impl Tls {
     pub fn open(
         config: &Config,
         vault: &Vault,
-        now: Timestamp,
+        authority: &Arc<ClinicAuthority>,
+        clock: &Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<(Self, Option<AcmeDriver>), TlsError> {
-        let source = Source::of(&config.https, config.keys_dir());
+        let shown = config.https.enabled || config.dimse.tls_listen.is_some();
+        let source = match Source::of(&config.https, config.keys_dir()) {
+            source if shown => source,
+            _ => Source::None,
+        };
+        let link = link::LinkEnd::open(authority, clock, entropy)?;
         let current = Arc::new(Current::default());
         let mut driver = None;
         let mut alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -155,14 +181,14 @@ impl Tls {
         let mut https = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(PROTOCOLS)?
             .with_no_client_auth()
-            .with_cert_resolver(resolver.clone());
+            .with_cert_resolver(link.beside(Arc::clone(&resolver)));
         https.alpn_protocols = alpn;
         let dicom = ServerConfig::builder_with_provider(dicom_provider())
             .with_protocol_versions(PROTOCOLS)?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        let tls = Self { source, current, https: Arc::new(https), dicom: Arc::new(dicom) };
-        tls.refresh(vault, now, entropy)?;
+        let tls = Self { source, current, https: Arc::new(https), dicom: Arc::new(dicom), link };
+        tls.refresh(vault, clock.now(), entropy)?;
         Ok((tls, driver))
     }
 
@@ -176,6 +202,13 @@ impl Tls {
         Arc::clone(&self.dicom)
     }
 
+    /// Settings of the clinic link over QUIC: TLS 1.3, the ALPN of the link, a certificate of the
+    /// relay's own authority for the link's name, and a client certificate of the same authority
+    /// that is good by the relay's clock. Whose it is, and whether still, says the database.
+    pub fn link(&self) -> Arc<ServerConfig> {
+        self.link.config()
+    }
+
     /// Reads the files again, or issues the relay's own certificate again if it is due. For SIGHUP
     /// and once a day. After an error the certificate in use stays.
     pub fn refresh(
@@ -184,10 +217,11 @@ impl Tls {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<(), TlsError> {
+        self.link.refresh(now, entropy)?;
         let key = match &self.source {
             Source::Files { certificate, key } => from_files(certificate, key)?,
             Source::Own { dir, names } => authority::certificate(dir, names, vault, now, entropy)?,
-            Source::Acme => return Ok(()),
+            Source::Acme | Source::None => return Ok(()),
         };
         self.current.set(key);
         Ok(())
@@ -272,7 +306,7 @@ pub fn configured_validity(config: &Config) -> Result<Option<Timestamp>, TlsErro
             return Ok(loaded.cert.first().and_then(validity).map(|(_, until)| until));
         }
         Source::Own { dir, .. } => dir.join(authority::SERVER_FILE),
-        Source::Acme => return Ok(None),
+        Source::Acme | Source::None => return Ok(None),
     };
     let certificate = CertificateDer::from_pem_file(path).ok();
     Ok(certificate.as_ref().and_then(validity).map(|(_, until)| until))

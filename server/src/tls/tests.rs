@@ -4,7 +4,7 @@ use super::*;
 use crate::config::Secret;
 use crate::secrets::MasterKey;
 use crate::system::SystemEntropy;
-use medrelay_core::time::Span;
+use medrelay_core::time::{ManualClock, Span};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 
@@ -25,7 +25,23 @@ fn config(dir: &Path) -> Config {
 }
 
 fn open(config: &Config, now: Timestamp) -> Result<Tls, TlsError> {
-    Tls::open(config, &vault(), now, &SystemEntropy).map(|(tls, _)| tls)
+    opened(config, &vault(), now).map(|(tls, _)| tls)
+}
+
+fn opened(
+    config: &Config,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<(Tls, Option<AcmeDriver>), TlsError> {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now));
+    Tls::open(config, vault, &clinics(now), &clock, &SystemEntropy)
+}
+
+/// An authority of the link; where its key lies does not matter to these tests.
+fn clinics(now: Timestamp) -> Arc<ClinicAuthority> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (pem, sealed) = root_files(dir.path(), &vault(), now, &SystemEntropy).expect("made");
+    Arc::new(ClinicAuthority::open(&pem, &sealed, &vault()).expect("opened"))
 }
 
 fn days(days: i64) -> Span {
@@ -135,13 +151,12 @@ fn keys_on_disk_are_wrapped_and_private() {
     }
     let other = Secret::new("08".repeat(32));
     let other = MasterKey::open(Path::new("/"), Some(&other), &SystemEntropy).expect("given");
-    let wrong = Tls::open(&config, &other.vault().expect("a vault"), NOW, &SystemEntropy);
+    let wrong = opened(&config, &other.vault().expect("a vault"), NOW);
     assert!(wrong.is_err(), "another master key neither opens nor silently replaces the root");
 }
 
 #[test]
 fn a_client_that_trusts_the_root_gets_through_and_no_other() {
-    use medrelay_core::time::Clock as _;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let config = config(dir.path());
     let tls = open(&config, crate::system::SystemClock.now()).expect("made");
@@ -162,7 +177,6 @@ fn a_client_that_trusts_the_root_gets_through_and_no_other() {
 
 #[test]
 fn dicom_takes_tls_1_2_with_forward_secrecy() {
-    use medrelay_core::time::Clock as _;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let config = config(dir.path());
     let tls = open(&config, crate::system::SystemClock.now()).expect("made");
@@ -208,8 +222,102 @@ fn an_acme_certificate_is_announced_by_its_protocol() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut config = config(dir.path());
     config.https.acme_domains = vec!["relay.example.org".into()];
-    let (tls, driver) = Tls::open(&config, &vault(), NOW, &SystemEntropy).expect("begun");
+    let (tls, driver) = opened(&config, &vault(), NOW).expect("begun");
     assert!(driver.is_some());
     assert!(tls.https().alpn_protocols.iter().any(|name| name == ACME_PROTOCOL));
     assert_eq!(tls.valid_until(), None);
+}
+
+/// A certificate request (DER) for `key` that asks to be an authority under a name of its choice.
+fn request(key: &rcgen::KeyPair) -> Vec<u8> {
+    let mut params =
+        rcgen::CertificateParams::new(["relay.example.org".to_owned()]).expect("a name");
+    params.distinguished_name.push(rcgen::DnType::CommonName, "somebody");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.serialize_request(key).expect("signed").der().to_vec()
+}
+
+#[test]
+fn of_a_request_only_the_key_is_taken_and_only_from_who_holds_it() {
+    use medrelay_core::id::GatewayId;
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let der = request(&key);
+    let asked = RequestedKey::of(&der).expect("a good request");
+    let id = GatewayId::new(NOW, &SystemEntropy);
+    let authority = clinics(NOW);
+    let issued = authority.issue(&asked, &id, days(30), NOW, &SystemEntropy).expect("issued");
+    let (_, seen) = x509_parser::parse_x509_certificate(&issued.der).expect("a certificate");
+    assert_eq!(seen.subject().to_string(), format!("CN={id}"));
+    assert_eq!(seen.public_key().raw, asked.public_key());
+    assert!(!seen.is_ca() && seen.subject_alternative_name().expect("parsed").is_none());
+    let usage = seen.extended_key_usage().expect("parsed").expect("there").value;
+    assert!(usage.client_auth && !usage.server_auth && !usage.any);
+    let until = validity(&CertificateDer::from(issued.der.clone())).expect("parsed");
+    assert_eq!(until, (NOW - days(1), NOW + days(30)));
+    assert_eq!(issued.not_after, NOW + days(30));
+    let again = authority.issue(&asked, &id, days(30), NOW, &SystemEntropy).expect("issued");
+    assert_ne!(again.der, issued.der, "each has a number of its own");
+
+    // The subject is covered by the request's own signature.
+    let at = der.windows(8).position(|bytes| bytes == b"somebody").expect("its subject");
+    let mut edited = der.clone();
+    edited[at] = b'S';
+    assert_eq!(RequestedKey::of(&edited), Err(RequestFault::Signature));
+    let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
+    assert_eq!(RequestedKey::of(&request(&other)), Err(RequestFault::OtherKey));
+    let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+    assert_eq!(RequestedKey::of(&request(&other)), Err(RequestFault::OtherKey));
+    let longer = [der.as_slice(), &[0]].concat();
+    assert_eq!(RequestedKey::of(&longer), Err(RequestFault::Unreadable));
+    assert_eq!(RequestedKey::of(&vec![0x30; 5000]), Err(RequestFault::TooLarge));
+    for end in 0..der.len() {
+        assert!(RequestedKey::of(&der[..end]).is_err(), "cut after {end}");
+    }
+}
+
+#[test]
+fn an_authority_needs_the_key_of_its_certificate() {
+    let (one, two) = (tempfile::tempdir().expect("made"), tempfile::tempdir().expect("made"));
+    let files = |dir: &tempfile::TempDir| {
+        root_files(dir.path(), &vault(), NOW, &SystemEntropy).expect("made")
+    };
+    let (pem, sealed) = files(&one);
+    assert_eq!(files(&one), (pem.clone(), sealed.clone()), "the same the second time");
+    let (_, foreign) = files(&two);
+    ClinicAuthority::open(&pem, &sealed, &vault()).expect("its own key");
+    let error = ClinicAuthority::open(&pem, &foreign, &vault()).expect_err("another's key");
+    assert!(error.to_string().contains("does not belong"), "{error}");
+}
+
+#[test]
+fn the_link_has_its_name_beside_every_other_certificate_and_renews_itself() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let config = config(dir.path());
+    let authority = clinics(NOW);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(crate::system::SystemClock.now()));
+    let (tls, _) =
+        Tls::open(&config, &vault(), &authority, &clock, &SystemEntropy).expect("opened");
+    let trusting = |pem: &[u8]| {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(pem).expect("PEM")).expect("a root");
+        ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(PROTOCOLS)
+            .expect("known versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    };
+    let gateway = || trusting(authority.certificate_pem().as_bytes());
+    handshake(tls.https(), gateway(), "link.medrelay").expect("the link's own authority");
+    assert!(handshake(tls.https(), gateway(), "localhost").is_err(), "the other is a browser's");
+    let browser = client(&config.keys_dir().join(CA_FILE), PROTOCOLS);
+    handshake(tls.https(), browser, "localhost").expect("as before");
+
+    let end = link::LinkEnd::open(&authority, &clock, &SystemEntropy).expect("opened");
+    let now = clock.now();
+    let shown = |end: &link::LinkEnd| end.shown().expect("a certificate");
+    let first = shown(&end);
+    end.refresh(now + days(59), &SystemEntropy).expect("not due");
+    assert_eq!(shown(&end), first);
+    end.refresh(now + days(61), &SystemEntropy).expect("due");
+    assert_ne!(shown(&end), first);
 }

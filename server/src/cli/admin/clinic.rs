@@ -8,6 +8,7 @@ use medrelay_core::id::DestinationId;
 use medrelay_core::people::{OrganizationKind, SigningPolicy, TimeLimits};
 
 use super::super::table::table;
+use super::gateway::{self, GatewayCommand, JoinCodeArgs};
 use super::{Desk, Outcome, Unclear, codes, name_of, organization};
 use crate::service::DicomAddress;
 use crate::service::agreements::{NewAgreement, NewDestination};
@@ -21,6 +22,11 @@ pub(in crate::cli) enum ClinicCommand {
     List,
     /// Add a clinic and its agreement in one go; a clinic that is there already gets the agreement.
     Add(AddClinic),
+    /// Make a one-time code with which a gateway joins for a clinic.
+    JoinCode(JoinCodeArgs),
+    /// The gateways that have joined.
+    #[command(subcommand)]
+    Gateway(GatewayCommand),
     /// The machines that may send.
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -148,6 +154,8 @@ pub(super) async fn run(desk: &Desk, command: ClinicCommand) -> anyhow::Result<O
     match command {
         ClinicCommand::List => list(desk).await,
         ClinicCommand::Add(new) => add(desk, new).await,
+        ClinicCommand::JoinCode(asked) => gateway::join_code(desk, asked).await,
+        ClinicCommand::Gateway(command) => gateway::run(desk, command).await,
         ClinicCommand::Device(command) => device(desk, command).await,
         ClinicCommand::Destination(command) => destination(desk, command).await,
     }

@@ -4,6 +4,7 @@
 //! done by the system itself: whoever can start it can read the database, too.
 
 mod clinic;
+mod gateway;
 mod organization;
 mod person;
 
@@ -17,6 +18,7 @@ pub(super) use person::UserCommand;
 
 use super::{Outcome, Place};
 use crate::app::{self, Ambient};
+use crate::config::Config;
 use crate::service::{Caller, Error, Service};
 use crate::store::{Organization, PAGE_LIMIT};
 
@@ -45,6 +47,8 @@ pub(super) async fn clinic(place: &Place, command: ClinicCommand) -> anyhow::Res
 struct Desk {
     service: Service,
     caller: Caller,
+    /// Where gateways find the relay, as far as the configuration says.
+    address: String,
     json: bool,
 }
 
@@ -52,7 +56,8 @@ impl Desk {
     async fn open(place: &Place) -> anyhow::Result<Self> {
         let loaded = place.load()?;
         let service = app::assemble(&loaded.config, &Ambient::system()).await?;
-        Ok(Self { service, caller: Caller::system(), json: place.json })
+        let address = address(&loaded.config);
+        Ok(Self { service, caller: Caller::system(), address, json: place.json })
     }
 
     /// Ends the work; what was refused is said here and ends with the exit code for it.
@@ -99,6 +104,23 @@ impl Desk {
             println!("{}", text.trim_end_matches('\n'));
         }
         Ok(Outcome::Done)
+    }
+}
+
+/// The HTTPS address of the relay for others: by the first of its names that is not only this
+/// machine's own.
+fn address(config: &Config) -> String {
+    let https = &config.https;
+    let own = |name: &&String| {
+        let address = name.parse::<std::net::IpAddr>();
+        name.as_str() != "localhost" && !address.is_ok_and(|address| address.is_loopback())
+    };
+    let name = https.acme_domains.iter().chain(&https.names).find(own);
+    let port = https.listen.port();
+    match name {
+        Some(name) if name.contains(':') => format!("https://[{name}]:{port}"),
+        Some(name) => format!("https://{name}:{port}"),
+        None => format!("https://RELAY:{port}"),
     }
 }
 

@@ -9,8 +9,11 @@ pub mod auth;
 pub mod cases;
 pub mod devices;
 pub mod events;
+pub mod gateways;
 pub mod idempotency;
 pub mod inbox;
+pub mod link;
+pub mod messages;
 pub mod orders;
 pub mod organizations;
 pub mod page;
@@ -110,9 +113,12 @@ pub fn routes() -> Routes {
     let routes = people::routes(routes);
     let routes = agreements::routes(routes);
     let routes = devices::routes(routes);
+    let routes = gateways::routes(routes);
+    let routes = link::routes(routes);
     let routes = orders::routes(routes);
     let routes = studies::routes(routes);
     let routes = cases::routes(routes);
+    let routes = messages::routes(routes);
     let routes = reports::routes(routes);
     let routes = inbox::routes(routes);
     events::routes(routes)

@@ -60,7 +60,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(value)) => Ok(Self(value)),
             Err(JsonRejection::BytesRejection(_)) => {
-                Err(Problem::new(413, "BODY_TOO_LARGE", "the body is larger than 1 MiB"))
+                Err(Problem::new(413, "BODY_TOO_LARGE", "the body is larger than is taken here"))
             }
             Err(JsonRejection::MissingJsonContentType(_)) => {
                 Err(Problem::new(415, "NOT_JSON", "send the body as application/json"))

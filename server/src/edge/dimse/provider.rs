@@ -216,6 +216,7 @@ fn reply(error: &Error) -> Reply {
         | Error::BadCredentials
         | Error::Locked { .. }
         | Error::BadTicket
+        | Error::BadJoinCode
         | Error::Conflict(_)
         | Error::Document(_) => Status::PROCESSING_FAILURE,
     };

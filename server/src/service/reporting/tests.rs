@@ -14,15 +14,16 @@ use medrelay_core::people::{
     Actor, Agreement, Grant, OrganizationKind, Priority, Role, SigningPolicy, TimeLimits,
 };
 use medrelay_core::study::{Charset, InstanceFacts, PatientFacts};
-use medrelay_core::time::{Clock as _, Entropy, ManualClock, SeededEntropy, Span};
+use medrelay_core::time::{Clock, Entropy, ManualClock, SeededEntropy, Span};
 
 use super::*;
 use crate::blobs::Blobs;
 use crate::config::Secret;
-use crate::secrets::MasterKey;
+use crate::secrets::{MasterKey, Signer, Vault};
 use crate::service::delivering::{Delivery, DeliveryFilter};
 use crate::service::{Boxed, Courier, CourierError, Parcel, Parts, Printer, Settings};
 use crate::store::{Db, Destination, NewInstance, Organization, Person};
+use crate::tls::{ClinicAuthority, root_files};
 use crate::typeset::ReportSheet;
 
 /// A PACS that answers what it is told to and remembers what it got.
@@ -178,6 +179,7 @@ async fn relay(
 ) -> Result<Service> {
     let secret = Secret::new("5a".repeat(32));
     let master = MasterKey::open(dir, Some(&secret), &**entropy)?;
+    let vault = master.vault()?;
     let sealer: crate::store::Sealer = Arc::new(sha256_hex);
     let url = format!("sqlite://{}?mode=rwc", dir.join("relay.db").display());
     Ok(Service::new(Parts {
@@ -185,14 +187,27 @@ async fn relay(
         blobs: Blobs::directory(&dir.join("blobs"))?,
         clock: clock.clone(),
         entropy: entropy.clone(),
-        vault: Arc::new(master.vault()?),
+        authority: Arc::new(authority(dir, &vault, &**clock, &**entropy)?),
+        receipts: Arc::new(Signer::generate(&vault, "receipts", &**entropy)?.0),
+        vault: Arc::new(vault),
         courier: pacs.clone(),
         printer: Arc::new(TextPrinter),
         settings: Settings::default(),
         node: "test".to_owned(),
         anchors: dir.join("audit"),
+        partials: dir.join("partial"),
         sealer,
     }))
+}
+
+fn authority(
+    dir: &Path,
+    vault: &Vault,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<ClinicAuthority> {
+    let (pem, sealed) = root_files(&dir.join("keys"), vault, clock.now(), entropy)?;
+    Ok(ClinicAuthority::open(&pem, &sealed, vault)?)
 }
 
 async fn agreement(
