@@ -37,7 +37,9 @@ pub struct Study {
     pub bytes: i64,
     /// `arriving` or `complete`.
     pub stage: String,
-    /// Why it counts as complete: `quiet` or `person`.
+    /// Instances that its sender announced; absent when it sends without a manifest.
+    pub expected: Option<i64>,
+    /// Why it counts as complete: `manifest`, `quiet` or `person`.
     pub ready_reason: Option<String>,
     /// When the first instance came, microseconds since 1970 UTC.
     pub first_at: i64,

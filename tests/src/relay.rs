@@ -149,6 +149,16 @@ impl Relay {
         self.running.addresses.dimse.expect("the harness listens for DICOM")
     }
 
+    /// Where it takes HTTPS, if it does.
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.running.addresses.https
+    }
+
+    /// Where gateways connect over QUIC, if they can.
+    pub fn link(&self) -> Option<SocketAddr> {
+        self.running.addresses.link
+    }
+
     /// A client without a session.
     pub fn client(&self) -> Client {
         Client::new(&self.url()).expect("the harness's own address")

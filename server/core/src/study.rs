@@ -1,12 +1,15 @@
 //! What has arrived, and when a study is complete.
 //!
 //! ```text
-//!  first instance          quiet time due / "start anyway" / (later: manifest)
+//!  first instance          manifest satisfied / quiet time due / "start anyway"
 //!  ───────────────► Arriving ───────────────────────────────────► Complete
 //!                      ▲                                              │
 //!                      └──── stays, quiet time starts again ◄─ instance│
 //!                                                 late instance: event, stays Complete
 //! ```
+//!
+//! While a manifest is open (its sender has announced more than is here) quiet time alone does not
+//! complete a study: a line that is down for an hour must not open a case with half the images.
 
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +127,22 @@ pub enum ReadyReason {
     Quiet,
     /// A person said "start anyway".
     Person,
+    /// Everything that its sender announced is here, read back and equal.
+    Manifest,
+}
+
+/// Why somebody asks whether a study is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Its quiet time may be over.
+    Quiet {
+        /// A manifest announces more than is here.
+        awaited: bool,
+    },
+    /// A person says so.
+    Person,
+    /// The last entry of the last open manifest is here.
+    Manifest,
 }
 
 /// What the door needs to know of a study to receive one more instance.
@@ -245,12 +264,23 @@ pub enum Settled {
     Already,
 }
 
-/// Decides a due settlement of a study; `settle_at` is the stored due time.
-pub fn settle(stage: Stage, settle_at: Timestamp, by_person: bool, now: Timestamp) -> Settled {
-    match stage {
-        Stage::Complete => Settled::Already,
-        Stage::Arriving if by_person => Settled::Complete(ReadyReason::Person),
-        Stage::Arriving if now >= settle_at => Settled::Complete(ReadyReason::Quiet),
-        Stage::Arriving => Settled::NotBefore(settle_at),
+/// How long until a study whose manifest is open is looked at again.
+pub const AWAITED_AGAIN: Span = Span::from_minutes(1);
+
+/// Decides whether a study is complete; `settle_at` is when its quiet time is over.
+pub fn settle(stage: Stage, settle_at: Timestamp, occasion: Occasion, now: Timestamp) -> Settled {
+    match (stage, occasion) {
+        (Stage::Complete, _) => Settled::Already,
+        (Stage::Arriving, Occasion::Person) => Settled::Complete(ReadyReason::Person),
+        (Stage::Arriving, Occasion::Manifest) => Settled::Complete(ReadyReason::Manifest),
+        (Stage::Arriving, Occasion::Quiet { .. }) if now < settle_at => {
+            Settled::NotBefore(settle_at)
+        }
+        (Stage::Arriving, Occasion::Quiet { awaited: true }) => {
+            Settled::NotBefore(now + AWAITED_AGAIN)
+        }
+        (Stage::Arriving, Occasion::Quiet { awaited: false }) => {
+            Settled::Complete(ReadyReason::Quiet)
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use medrelay_core::id::{OrganizationId, Phi, StudyId, Uid};
 use medrelay_core::study::{
-    Arrival, Charset, InstanceFacts, PatientFacts, QuarantineReason, QuietTimes, ReadyReason,
-    Settled, Stage, Twin, Verdict, display_name, receive, settle,
+    AWAITED_AGAIN, Arrival, Charset, InstanceFacts, Occasion, PatientFacts, QuarantineReason,
+    QuietTimes, ReadyReason, Settled, Stage, Twin, Verdict, display_name, receive, settle,
 };
 use medrelay_core::time::{Span, Timestamp};
 
@@ -51,23 +51,30 @@ fn arrival(owner: u64, stage: Stage, patient: &str) -> Arrival {
     }
 }
 
-/// Stage × (a person says so, it is due): the whole grid of settlement.
+/// Stage × occasion × due: the whole grid of settlement.
 #[test]
 fn settlement_grid() {
     let early = Timestamp::from_micros(DUE.micros() - 1);
     let complete = |reason| Settled::Complete(reason);
+    let quiet = Occasion::Quiet { awaited: false };
+    let awaited = Occasion::Quiet { awaited: true };
     let grid = [
-        (Stage::Arriving, false, early, Settled::NotBefore(DUE)),
-        (Stage::Arriving, false, DUE, complete(ReadyReason::Quiet)),
-        (Stage::Arriving, true, early, complete(ReadyReason::Person)),
-        (Stage::Arriving, true, DUE, complete(ReadyReason::Person)),
-        (Stage::Complete, false, early, Settled::Already),
-        (Stage::Complete, false, DUE, Settled::Already),
-        (Stage::Complete, true, early, Settled::Already),
-        (Stage::Complete, true, DUE, Settled::Already),
+        (Stage::Arriving, quiet, early, Settled::NotBefore(DUE)),
+        (Stage::Arriving, quiet, DUE, complete(ReadyReason::Quiet)),
+        (Stage::Arriving, awaited, early, Settled::NotBefore(DUE)),
+        (Stage::Arriving, awaited, DUE, Settled::NotBefore(DUE + AWAITED_AGAIN)),
+        (Stage::Arriving, Occasion::Person, early, complete(ReadyReason::Person)),
+        (Stage::Arriving, Occasion::Person, DUE, complete(ReadyReason::Person)),
+        (Stage::Arriving, Occasion::Manifest, early, complete(ReadyReason::Manifest)),
+        (Stage::Arriving, Occasion::Manifest, DUE, complete(ReadyReason::Manifest)),
+        (Stage::Complete, quiet, early, Settled::Already),
+        (Stage::Complete, quiet, DUE, Settled::Already),
+        (Stage::Complete, awaited, DUE, Settled::Already),
+        (Stage::Complete, Occasion::Person, DUE, Settled::Already),
+        (Stage::Complete, Occasion::Manifest, DUE, Settled::Already),
     ];
-    for (stage, by_person, now, expected) in grid {
-        assert_eq!(settle(stage, DUE, by_person, now), expected, "{stage:?} {by_person} {now:?}");
+    for (stage, occasion, now, expected) in grid {
+        assert_eq!(settle(stage, DUE, occasion, now), expected, "{stage:?} {occasion:?} {now:?}");
     }
     // A new stage or reason does not compile until the grid has been looked at.
     for stage in [Stage::Arriving, Stage::Complete] {
@@ -76,7 +83,7 @@ fn settlement_grid() {
         }
     }
     match ReadyReason::Quiet {
-        ReadyReason::Quiet | ReadyReason::Person => {}
+        ReadyReason::Quiet | ReadyReason::Person | ReadyReason::Manifest => {}
     }
 }
 

@@ -111,7 +111,7 @@ impl Connection {
             })
         };
         let builder = builder(&settings);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
         // Neither the guess of the protocol nor an HTTP/2 greeting has a time limit of its own.
         let first_request = tokio::time::sleep(settings.head_time);

@@ -81,6 +81,14 @@ impl Server {
         let router = router(interface, service, &lifecycle, &settings, secure);
         Self { router, lifecycle, settings }
     }
+
+    /// With routes beside the interface, outside its limits: what becomes something else than
+    /// requests and answers.
+    #[must_use]
+    pub fn with(mut self, routes: Router) -> Self {
+        self.router = self.router.merge(routes);
+        self
+    }
 }
 
 /// Every route of a listener, for [`Server`] and for tests without a socket.

@@ -13,6 +13,7 @@ use medrelay_core::id::SessionId;
 use medrelay_core::people::Actor;
 
 use super::audit::everyone_below;
+use super::link::Progress;
 use super::{Error, Service};
 
 /// Events read at once.
@@ -33,6 +34,16 @@ struct Reach {
 }
 
 impl Audience {
+    /// Whether its owner may be told how far a study is.
+    pub fn hears_progress(&self, progress: &Progress) -> bool {
+        let partner = progress.partner.as_ref().map_or("", |centre| centre.as_str());
+        self.reach.iter().any(|reach| {
+            reach.action == Action::ReadStudy
+                && (reach.owners.contains(progress.clinic.as_str())
+                    || reach.partners.contains(partner))
+        })
+    }
+
     fn hears(&self, record: &Record) -> bool {
         let action = Kind::parse(&record.kind).and_then(audience);
         self.reach.iter().any(|reach| {

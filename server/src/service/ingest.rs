@@ -17,6 +17,7 @@ use medrelay_core::people::Actor;
 use medrelay_core::study::{self, InstanceFacts, QuarantineReason, Verdict};
 use medrelay_core::time::{Span, Timestamp};
 
+use super::link::ProgressBoard;
 use super::studies::centre_of;
 use super::{About, Caller, Error, JOB_SETTLE, Parts, Service, allow, persist};
 use crate::blobs::{BlobError, BlobKey, Blobs, Upload};
@@ -62,6 +63,11 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// The name that its bytes will have, and the length of what stands before its data set.
+    pub(super) fn name(&self) -> (&InstanceId, u64) {
+        (&self.id, self.front)
+    }
+
     /// Appends bytes of the data set as the sender sent them.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         Ok(self.upload.write(bytes).await?)
@@ -81,16 +87,22 @@ impl Service {
         // query, because this runs once for every slice.
         let object = Object::owned(sender.clinic.clone(), Vec::new());
         allow(&sender.caller, Action::StoreInstance, &object)?;
-        let free = self.room.bytes(self.free_bytes()).await;
-        if free.is_some_and(|free| free < self.parts.settings.reserve_bytes) {
-            return Err(Error::OutOfSpace);
-        }
+        self.check_room().await?;
         let id = InstanceId::new(self.now(), &*self.parts.entropy);
         let mut upload = self.parts.blobs.create(&key(&id)?).await?;
         let front_bytes = front.len() as u64;
         upload.write(front).await?;
         upload.start_hash();
         Ok(Intake { id, sender: sender.clone(), upload, front: front_bytes })
+    }
+
+    /// Refuses while less than the reserve is free.
+    pub(super) async fn check_room(&self) -> Result<(), Error> {
+        let free = self.room.bytes(self.free_bytes()).await;
+        if free.is_some_and(|free| free < self.parts.settings.reserve_bytes) {
+            return Err(Error::OutOfSpace);
+        }
+        Ok(())
     }
 
     /// Makes an instance durable, bytes first, and says what became of it.
@@ -114,14 +126,14 @@ impl Service {
         };
         let indexed = self.indexer.index(sender.caller, new).await;
         let superfluous = match &indexed {
-            Ok((_, kept)) => !kept,
+            Ok(indexed) => !indexed.kept,
             // The commit may or may not have happened: the sweep decides, from the rows.
             Err(_) => false,
         };
         if superfluous && let Err(error) = self.parts.blobs.delete(&blob).await {
             tracing::warn!(%error, "a superfluous copy stays until the next sweep");
         }
-        indexed.map(|(stored, _)| stored)
+        indexed.map(|indexed| indexed.stored)
     }
 
     /// Removes bytes that no row refers to: their server died between the bytes and the row.
@@ -174,11 +186,20 @@ fn hyphenated(key: &BlobKey) -> String {
     format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
 }
 
+/// What the transaction of an instance's row decided.
+struct Indexed {
+    stored: Stored,
+    /// Whether its bytes are kept.
+    kept: bool,
+    /// The study that has one instance more.
+    study: Option<StudyId>,
+}
+
 /// One instance that waits for its row.
 struct Waiting {
     caller: Caller,
     new: NewInstance,
-    answer: oneshot::Sender<Result<(Stored, bool), Error>>,
+    answer: oneshot::Sender<Result<Indexed, Error>>,
 }
 
 /// The task that writes the rows of instances.
@@ -189,19 +210,19 @@ pub struct Indexer {
 
 impl Indexer {
     /// Starts the task; it ends when the last clone of the indexer is gone.
-    pub fn start(parts: Arc<Parts>) -> Self {
+    pub fn start(parts: Arc<Parts>, progress: Arc<ProgressBoard>) -> Self {
         let (waiting, mut arrivals) = mpsc::channel::<Waiting>(WAITING_LIMIT);
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(BATCH_LIMIT);
             while arrivals.recv_many(&mut batch, BATCH_LIMIT).await > 0 {
-                index_batch(&parts, std::mem::take(&mut batch)).await;
+                index_batch(&parts, &progress, std::mem::take(&mut batch)).await;
             }
         });
         Self { waiting }
     }
 
     /// Writes the row of an instance; says what became of it and whether its bytes are kept.
-    async fn index(&self, caller: Caller, new: NewInstance) -> Result<(Stored, bool), Error> {
+    async fn index(&self, caller: Caller, new: NewInstance) -> Result<Indexed, Error> {
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { caller, new, answer };
         self.waiting.send(waiting).await.map_err(|_| Error::Busy)?;
@@ -209,13 +230,19 @@ impl Indexer {
     }
 }
 
-async fn index_batch(parts: &Parts, batch: Vec<Waiting>) {
+async fn index_batch(parts: &Arc<Parts>, progress: &Arc<ProgressBoard>, batch: Vec<Waiting>) {
+    let tell = |waiting: Waiting, outcome: Result<Indexed, Error>| {
+        if let Ok(Indexed { study: Some(study), .. }) = &outcome {
+            progress.touch(parts, study.clone());
+        }
+        // A sender that is gone does not need its answer.
+        let _ = waiting.answer.send(outcome);
+    };
     if batch.len() > 1
         && let Ok(outcomes) = index_together(parts, batch.iter().map(|w| (&w.caller, &w.new))).await
     {
         for (waiting, outcome) in batch.into_iter().zip(outcomes) {
-            // A sender that is gone does not need its answer.
-            let _ = waiting.answer.send(Ok(outcome));
+            tell(waiting, Ok(outcome));
         }
         return;
     }
@@ -226,11 +253,11 @@ async fn index_batch(parts: &Parts, batch: Vec<Waiting>) {
             Err(Error::Store(StoreError::Taken)) => Err(Error::VersionConflict),
             outcome => outcome,
         });
-        let _ = waiting.answer.send(outcome);
+        tell(waiting, outcome);
     }
 }
 
-async fn index_alone(parts: &Parts, waiting: &Waiting) -> Result<(Stored, bool), Error> {
+async fn index_alone(parts: &Parts, waiting: &Waiting) -> Result<Indexed, Error> {
     let alone = std::iter::once((&waiting.caller, &waiting.new));
     index_together(parts, alone).await?.pop().ok_or(Error::Busy)
 }
@@ -238,7 +265,7 @@ async fn index_alone(parts: &Parts, waiting: &Waiting) -> Result<(Stored, bool),
 async fn index_together<'a>(
     parts: &Parts,
     batch: impl Iterator<Item = (&'a Caller, &'a NewInstance)>,
-) -> Result<Vec<(Stored, bool)>, Error> {
+) -> Result<Vec<Indexed>, Error> {
     let mut tx = parts.db.write().await?;
     let mut events = Vec::new();
     let mut outcomes = Vec::new();
@@ -256,13 +283,13 @@ async fn index_one(
     caller: &Caller,
     new: &NewInstance,
     events: &mut Vec<NewEvent>,
-) -> Result<(Stored, bool), Error> {
+) -> Result<Indexed, Error> {
     let facts = &new.facts;
     let Surroundings { twin, arrival, series } = tx.surroundings(facts).await?;
     let verdict = study::receive(facts, &new.sha256, &new.clinic, twin.as_ref(), arrival.as_ref());
     let now = parts.clock.now();
     match verdict {
-        Verdict::Same => Ok((Stored::Same, false)),
+        Verdict::Same => Ok(Indexed { stored: Stored::Same, kept: false, study: None }),
         Verdict::Quarantine(reason) => {
             let kept = tx.quarantine(new, reason, now).await?;
             if kept {
@@ -270,7 +297,7 @@ async fn index_one(
                 let about = About::of(&new.clinic, format!("quarantine:{}", new.id));
                 events.push(parts.event(caller, Kind::InstanceQuarantined, about.with(details)));
             }
-            Ok((Stored::Quarantined(reason), kept))
+            Ok(Indexed { stored: Stored::Quarantined(reason), kept, study: None })
         }
         Verdict::Accept { late } => {
             let settle_at = parts.settings.quiet.settle_at(&facts.modality, now);
@@ -290,7 +317,7 @@ async fn index_one(
             if late {
                 note_late_image(parts, tx, caller, new, &study, events).await?;
             }
-            Ok((Stored::Fresh, true))
+            Ok(Indexed { stored: Stored::Fresh, kept: true, study: Some(study) })
         }
     }
 }
@@ -306,6 +333,9 @@ async fn open_study(
     let now = parts.clock.now();
     let id = StudyId::new(now, &*parts.entropy);
     tx.insert_study(&id, new, settle_at, now).await?;
+    if let Some(expected) = tx.announced(&new.facts.study, &new.clinic).await? {
+        tx.expect(&new.facts.study, &new.clinic, Some(expected)).await?;
+    }
     // The due time moves with every instance in the study's own row; the job looks there when it
     // falls due, so that an instance does not cost a write of the job too.
     parts.schedule(tx, JOB_SETTLE, id.as_str(), settle_at).await?;

@@ -129,7 +129,8 @@ impl Service {
         tx.sweep_idempotency(now - Span::from_hours(24), now - Span::from_minutes(10)).await?;
         tx.sweep_sessions(now - self.parts.settings.session_idle, now).await?;
         tx.sweep_sign_ins(now - Span::from_hours(24), now - Span::from_hours(24 * 90)).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.sweep_partials().await
     }
 }
 

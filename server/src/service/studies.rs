@@ -6,7 +6,7 @@ use medrelay_core::event::Kind;
 use medrelay_core::id::{CaseId, InstanceId, OrderId, OrganizationId, StudyId};
 use medrelay_core::matching::Match;
 use medrelay_core::people::{Agreement, Priority};
-use medrelay_core::study::{self, Settled, Stage};
+use medrelay_core::study::{self, Occasion, Settled, Stage};
 use medrelay_core::time::{Span, Timestamp};
 
 use super::{About, Caller, Error, JOB_ROUTE, Service, allow, case_object, clinic_object, ingest};
@@ -38,7 +38,8 @@ impl Service {
         let mut tx = self.parts.db.write().await?;
         let Some(study) = tx.study(id).await? else { return Ok(None) };
         let mut events = Vec::new();
-        match study::settle(study.stage, study.settle_at, false, self.now()) {
+        let awaited = tx.open_manifests(&study.uid, &study.clinic).await? > 0;
+        match study::settle(study.stage, study.settle_at, Occasion::Quiet { awaited }, self.now()) {
             Settled::Already => return Ok(None),
             Settled::NotBefore(at) => return Ok(Some(at)),
             Settled::Complete(reason) => {
@@ -56,7 +57,7 @@ impl Service {
         let mut tx = self.parts.db.write().await?;
         let study = self.visible_study(&mut tx, caller, Action::CompleteStudy, id).await?;
         let mut events = Vec::new();
-        match study::settle(study.stage, study.settle_at, true, self.now()) {
+        match study::settle(study.stage, study.settle_at, Occasion::Person, self.now()) {
             Settled::Complete(reason) => {
                 self.complete(&mut tx, caller, study, reason, None, &mut events).await?;
             }
@@ -95,7 +96,8 @@ impl Service {
         Ok(study)
     }
 
-    async fn complete(
+    /// Calls a study complete and opens its case.
+    pub(super) async fn complete(
         &self,
         tx: &mut Tx,
         caller: &Caller,

@@ -100,20 +100,24 @@ fn text(reason: QuarantineReason) -> &'static str {
     }
 }
 
+/// The reason behind a stored text.
+pub(super) fn reason(text: &str) -> Result<QuarantineReason, StoreError> {
+    match text {
+        "other_content" => Ok(QuarantineReason::OtherContent),
+        "other_owner" => Ok(QuarantineReason::OtherOwner),
+        "other_patient" => Ok(QuarantineReason::OtherPatient),
+        _ => known(None, "quarantine"),
+    }
+}
+
 fn quarantined(row: &AnyRow) -> Result<Quarantined, StoreError> {
-    let reason = match &*row.text("reason")? {
-        "other_content" => QuarantineReason::OtherContent,
-        "other_owner" => QuarantineReason::OtherOwner,
-        "other_patient" => QuarantineReason::OtherPatient,
-        _ => return known(None, "quarantine"),
-    };
     Ok(Quarantined {
         id: parsed(InstanceId::parse(&row.text("id")?), "quarantine")?,
         clinic: parsed(OrganizationId::parse(&row.text("clinic_id")?), "quarantine")?,
         sop_instance: parsed(Uid::parse(&row.text("sop_instance")?), "quarantine")?,
         sop_class: parsed(Uid::parse(&row.text("sop_class")?), "quarantine")?,
         study_uid: parsed(Uid::parse(&row.text("study_uid")?), "quarantine")?,
-        reason,
+        reason: reason(&row.text("reason")?)?,
         sha256: row.text("sha256")?,
         bytes: row.int("bytes")?,
         received_at: Timestamp::from_micros(row.int("received_at")?),

@@ -67,6 +67,8 @@ pub struct Study {
     pub trouble: Option<String>,
     /// The order it was matched with.
     pub order: Option<OrderId>,
+    /// Instances that its manifests announce; `None` without a manifest.
+    pub expected: Option<i64>,
     /// Compare-and-set version.
     pub version: i64,
 }
@@ -327,6 +329,12 @@ impl Tx {
         self.one(query).await?.as_ref().map(study).transpose()
     }
 
+    /// A study by its Study Instance UID.
+    pub async fn study_by_uid(&mut self, uid: &Uid) -> Result<Option<Study>, StoreError> {
+        let query = statement("SELECT * FROM studies WHERE uid = $1").bind(uid.to_string());
+        self.one(query).await?.as_ref().map(study).transpose()
+    }
+
     /// Writes what may change of a study, if nobody changed it since it was read.
     pub async fn save_study(&mut self, study: &Study) -> Result<(), StoreError> {
         self.change_one(
@@ -441,6 +449,7 @@ fn reason_text(reason: ReadyReason) -> &'static str {
     match reason {
         ReadyReason::Quiet => "quiet",
         ReadyReason::Person => "person",
+        ReadyReason::Manifest => "manifest",
     }
 }
 
@@ -448,6 +457,7 @@ fn reason(text: &str) -> Result<ReadyReason, StoreError> {
     match text {
         "quiet" => Ok(ReadyReason::Quiet),
         "person" => Ok(ReadyReason::Person),
+        "manifest" => Ok(ReadyReason::Manifest),
         _ => known(None, "studies"),
     }
 }
@@ -482,6 +492,7 @@ fn study(row: &AnyRow) -> Result<Study, StoreError> {
         completed_at: row.maybe_int("completed_at")?.map(Timestamp::from_micros),
         trouble: row.maybe_text("trouble")?,
         order: order.map(|id| parsed(OrderId::parse(&id), "studies")).transpose()?,
+        expected: row.maybe_int("expected")?,
         version: row.int("version")?,
     })
 }

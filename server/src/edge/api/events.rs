@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
@@ -10,7 +11,8 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
@@ -28,6 +30,7 @@ use crate::http::Stopping;
 use crate::http::problem::Problem;
 use crate::service::PAGE_LIMIT;
 use crate::service::following::Audience;
+use crate::service::link::Progress;
 use crate::service::{Error, Service};
 
 /// How often the table is looked at for what other servers wrote.
@@ -67,10 +70,22 @@ struct Happened {
     at: Timestamp,
 }
 
+/// How far a study is: an event of the type `progress`, which has no number and is not kept.
+#[derive(Debug, Serialize, ToSchema)]
+struct Arriving {
+    /// Which study.
+    study: String,
+    /// Instances here.
+    instances: i64,
+    /// Instances that its sender announced; absent when it sends without a manifest.
+    expected: Option<i64>,
+}
+
 /// What happens, as it happens.
 ///
 /// Server-sent events without patient data. A broken stream goes on where it ended by
-/// `Last-Event-ID`. It ends with the session.
+/// `Last-Event-ID`. It ends with the session. Events of the type `progress` between them say how
+/// far a study is that arrives (`{study, instances, expected}`), at most twice a second for each.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(Since),
     responses((status = 200, description = "A stream of `Happened`", content_type = "text/event-stream", body = Happened))
@@ -88,6 +103,7 @@ async fn follow_events(
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).map(str::parse::<i64>);
     // Subscribed before the table is read: nothing can fall between the two.
     let signal = api.service.event_signal();
+    let progress = api.service.progress();
     let head = api.service.last_event().await?;
     let from = match last {
         Some(Ok(seq)) => seq,
@@ -101,6 +117,7 @@ async fn follow_events(
         session,
         audience,
         signal,
+        progress,
         stop: stopping.map_or_else(CancellationToken::new, |Extension(stopping)| stopping.0),
         seq: from.clamp(0, head),
         ready: VecDeque::new(),
@@ -111,12 +128,36 @@ async fn follow_events(
     Ok(([("x-accel-buffering", "no"), ("cache-control", "no-store")], stream))
 }
 
+/// What a stream tells.
+enum News {
+    Event(Record),
+    Progress(Arc<Progress>),
+}
+
+fn event(record: Record) -> Event {
+    let happened =
+        Happened { seq: record.seq, kind: record.kind, object: record.object, at: record.at };
+    let text = serde_json::to_string(&happened).unwrap_or_default();
+    Event::default().id(happened.seq.to_string()).data(text)
+}
+
+fn arriving(progress: &Progress) -> Event {
+    let arriving = Arriving {
+        study: progress.study.to_string(),
+        instances: progress.instances,
+        expected: progress.expected,
+    };
+    let text = serde_json::to_string(&arriving).unwrap_or_default();
+    Event::default().event("progress").data(text)
+}
+
 /// One open stream: reads a page, sends it, waits without holding anything.
 struct Follower {
     service: Service,
     session: SessionId,
     audience: Audience,
     signal: watch::Receiver<i64>,
+    progress: broadcast::Receiver<Arc<Progress>>,
     stop: CancellationToken,
     seq: i64,
     ready: VecDeque<Record>,
@@ -126,27 +167,22 @@ struct Follower {
 impl Follower {
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
         stream::unfold(self, |mut follower| async move {
-            let record = follower.next().await?;
-            let event = Event::default().id(record.seq.to_string());
-            let happened = Happened {
-                seq: record.seq,
-                kind: record.kind,
-                object: record.object,
-                at: record.at,
+            let event = match follower.next().await? {
+                News::Event(record) => event(record),
+                News::Progress(progress) => arriving(&progress),
             };
-            let text = serde_json::to_string(&happened).unwrap_or_default();
-            Some((Ok(event.data(text)), follower))
+            Some((Ok(event), follower))
         })
     }
 
     /// The next event; `None` ends the stream.
-    async fn next(&mut self) -> Option<Record> {
+    async fn next(&mut self) -> Option<News> {
         loop {
             if self.stop.is_cancelled() || !self.still_welcome().await {
                 return None;
             }
             if let Some(record) = self.ready.pop_front() {
-                return Some(record);
+                return Some(News::Event(record));
             }
             self.signal.mark_unchanged();
             match self.service.events_after(&self.audience, self.seq).await {
@@ -158,11 +194,23 @@ impl Follower {
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "live events cannot be read now"),
             }
-            tokio::select! {
-                changed = self.signal.changed() => changed.ok()?,
-                () = tokio::time::sleep(POLL) => {}
-                () = self.stop.cancelled() => return None,
+            if let Some(progress) = self.wait().await? {
+                return Some(News::Progress(progress));
             }
+        }
+    }
+
+    /// Waits for something to look at; a listener too slow for progress misses some of it.
+    async fn wait(&mut self) -> Option<Option<Arc<Progress>>> {
+        tokio::select! {
+            changed = self.signal.changed() => changed.ok().map(|()| None),
+            progress = self.progress.recv() => match progress {
+                Ok(progress) => Some(Some(progress).filter(|p| self.audience.hears_progress(p))),
+                Err(RecvError::Lagged(_)) => Some(None),
+                Err(RecvError::Closed) => None,
+            },
+            () = tokio::time::sleep(POLL) => Some(None),
+            () = self.stop.cancelled() => None,
         }
     }
 

@@ -79,7 +79,9 @@ pub(super) struct StudyOutput {
     /// `arriving` or `complete`.
     #[schema(value_type = String)]
     stage: Stage,
-    /// Why it counts as complete: `quiet` or `person`.
+    /// Instances that its sender announced; absent when it sends without a manifest.
+    expected: Option<i64>,
+    /// Why it counts as complete: `manifest`, `quiet` or `person`.
     #[schema(value_type = Option<String>)]
     ready_reason: Option<ReadyReason>,
     /// When the first instance came, microseconds since 1970 UTC.
@@ -121,6 +123,7 @@ impl From<Study> for StudyOutput {
             instances: study.instances,
             bytes: study.bytes,
             stage: study.stage,
+            expected: study.expected,
             ready_reason: study.ready_reason,
             first_at: study.first_at,
             last_at: study.last_at,
