@@ -401,6 +401,35 @@ fn the_older_of_two_goes_first() {
 }
 
 #[test]
+fn the_more_urgent_goes_first_and_then_the_older() {
+    const MIB: u64 = 1 << 20;
+    let mut session = open();
+    session.offer(sample::offer(9, Urgency::Stat, &[MIB; 64]));
+    assert_eq!(preparations(&with_need(&mut session, 1, 64)).len(), 64, "nothing else has room");
+    let since = |minutes| NOW - Span::from_minutes(minutes);
+    for (key, urgency, minutes) in [
+        (1, Urgency::Routine, 0),
+        (2, Urgency::Routine, 60),
+        (3, Urgency::Urgent, 5),
+        (4, Urgency::Routine, 30),
+        (5, Urgency::Urgent, 10),
+    ] {
+        let offer = sample::offer(key, urgency, &[16 * MIB]);
+        session.offer(Offer { since: since(minutes), ..offer });
+        assert_eq!(preparations(&with_need(&mut session, key as u32 + 1, 1)), []);
+    }
+    let mut order = Vec::new();
+    for index in 0..64 {
+        order.extend(preparations(&session.unpackable(9, index)).into_iter().map(|(key, _)| key));
+    }
+    assert_eq!(order, [5, 3, 2]);
+    let mut later = session.unpackable(5, 0);
+    later.extend(session.unpackable(3, 0));
+    let order: Vec<u64> = preparations(&later).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(order, [4, 1]);
+}
+
+#[test]
 fn no_more_is_packed_ahead_than_may_be() {
     const MIB: u64 = 1 << 20;
     let mut session = open();
