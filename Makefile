@@ -10,11 +10,12 @@ say = @printf '\n==== %s ====\n' "$(1)"
 # cargo-deny lies in target/tools when the machine has none of its own.
 with_tools = PATH="$$PWD/target/tools/bin:$$PATH"
 
-.PHONY: help run test check build unit peers gen e2e e2e-main bench bench-ingest bench-wan
+.PHONY: help run gateway test check build unit peers gen e2e e2e-main bench bench-ingest bench-wan
 .NOTPARALLEL:
 
 help:
 	@echo "make run           start a relay with sample people and studies on http://127.0.0.1:8080 and DICOM port 11112"
+	@echo "make gateway       the clinic's program, one file: target/dist/medrelay-gateway"
 	@echo "make test          install what the tests need, check the source, run every test"
 	@echo "make check         formatting, lints, rules for dependencies"
 	@echo "make build         the programs and tests, unoptimized"
@@ -33,6 +34,15 @@ run:
 	cargo build --release $(CARGO_FLAGS) --package medrelay --bin medrelay
 	$(call say,starting medrelay; stop it with Ctrl-C)
 	@exec cargo run --quiet --release $(CARGO_FLAGS) --package medrelay --bin medrelay -- demo $(ARGS)
+
+# One file for a clinic: without symbols it is a third of its size.
+gateway:
+	@sh tests/setup.sh run
+	$(call say,building medrelay-gateway)
+	cargo build --release $(CARGO_FLAGS) --package medrelay-client --bin medrelay-gateway
+	@mkdir -p target/dist
+	strip -o target/dist/medrelay-gateway target/release/medrelay-gateway
+	@ls -l target/dist/medrelay-gateway
 
 test: peers check build unit
 
