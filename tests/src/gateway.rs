@@ -194,8 +194,7 @@ impl Gateway {
         )
         .expect("the key was made for this");
         Box::new(move |nonce| {
-            let message =
-                [b"medrelay link proof 1\0".as_slice(), &nonce, &authority].concat();
+            let message = [b"medrelay link proof 1\0".as_slice(), &nonce, &authority].concat();
             (certificate.clone(), key.sign(&message).expect("a key signs"))
         })
     }
@@ -529,9 +528,10 @@ impl Line {
     ) -> Result<()> {
         let header = StreamHeader::Instance { study, index, offset: 0, pack_bytes, pack };
         let mut stream = self.carrier.open(&header, Urgency::Routine).await?;
-        stream.write(Bytes::copy_from_slice(bytes)).await?;
         // A relay that refuses stops the stream.
-        let _ = stream.finish().await;
+        if stream.write(Bytes::copy_from_slice(bytes)).await.is_ok() {
+            let _ = stream.finish().await;
+        }
         Ok(())
     }
 }

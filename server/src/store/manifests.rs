@@ -165,7 +165,8 @@ impl Tx {
              WHERE e.manifest_id = $1",
         )
         .bind(id.to_string());
-        let mut here = self.all(instances).await?.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let mut here =
+            self.all(instances).await?.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
         let aside = statement(
             "SELECT e.position, q.id, q.sha256, q.transfer_syntax, q.data_offset, q.clinic_id, \
              q.study_uid, q.reason FROM manifest_entries e \

@@ -285,8 +285,10 @@ impl Driver {
             self.deadline = None;
             self.items.due = Instant::now();
             tracing::info!(
-                gateway.id = self.gateway(), link.carrier = self.carrier_name(),
-                net.peer = self.source, "a gateway is connected"
+                gateway.id = self.gateway(),
+                link.carrier = self.carrier_name(),
+                net.peer = self.source,
+                "a gateway is connected"
             );
             return self.look_after().await;
         }
@@ -395,8 +397,11 @@ impl Driver {
     fn refused(&mut self, study: u32, index: Option<u32>, refusal: &Refusal) -> Vec<Step> {
         count_refusal(refusal.code);
         tracing::warn!(
-            gateway.id = self.gateway(), link.study = study, link.entry = index,
-            link.code = refusal.code as u8, "refused: {refusal}"
+            gateway.id = self.gateway(),
+            link.study = study,
+            link.entry = index,
+            link.code = refusal.code as u8,
+            "refused: {refusal}"
         );
         self.machine.refused(study, index, refusal.code, refusal.retry_ms, &refusal.detail)
     }
@@ -458,8 +463,7 @@ impl Driver {
     }
 
     fn party_of(&self, peer: LinkPeer) -> Party {
-        let sender =
-            gateway_sender(peer.gateway.clone(), peer.clinic.clone(), self.source.clone());
+        let sender = gateway_sender(peer.gateway.clone(), peer.clinic.clone(), self.source.clone());
         Party { peer, sender }
     }
 
@@ -481,19 +485,28 @@ impl Driver {
             End::Close(CloseCode::Violation, rule) => {
                 metrics::counter!("medrelay_link_violations_total").increment(1);
                 tracing::warn!(
-                    gateway.id = gateway, link.carrier = carrier, net.peer = source,
+                    gateway.id = gateway,
+                    link.carrier = carrier,
+                    net.peer = source,
                     "the link is closed: {rule}"
                 );
             }
             End::Close(code, _) => {
                 tracing::info!(
-                    gateway.id = gateway, link.carrier = carrier, net.peer = source, bytes,
-                    link.code = *code as u8, "the link is closed"
+                    gateway.id = gateway,
+                    link.carrier = carrier,
+                    net.peer = source,
+                    bytes,
+                    link.code = *code as u8,
+                    "the link is closed"
                 );
             }
             End::Over(error) => {
                 tracing::info!(
-                    gateway.id = gateway, link.carrier = carrier, net.peer = source, bytes,
+                    gateway.id = gateway,
+                    link.carrier = carrier,
+                    net.peer = source,
+                    bytes,
                     "the link is over: {error}"
                 );
             }

@@ -31,7 +31,8 @@ async fn upgrade(
         Err(problem) => return problem.into_response(),
     };
     let Some(upgrading) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return wrong("this connection cannot become a WebSocket; ask over HTTP/1.1").into_response();
+        return wrong("this connection cannot become a WebSocket; ask over HTTP/1.1")
+            .into_response();
     };
     let Some(place) = link.place() else {
         let mut problem = Problem::new(503, "BUSY", "too many gateways are connected");

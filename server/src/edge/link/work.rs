@@ -117,8 +117,7 @@ impl Works {
         self.errand(async move {
             let Party { peer, sender } = &party;
             let begun = Instant::now();
-            let outcome =
-                service.commit_manifest(peer, sender, &study.id, &study.manifest).await;
+            let outcome = service.commit_manifest(peer, sender, &study.id, &study.manifest).await;
             metrics::histogram!("medrelay_link_commit_seconds").record(begun.elapsed());
             Some(Report::Committed { study: number, outcome })
         })
@@ -194,7 +193,8 @@ impl Works {
     pub(super) async fn measure(&self, bytes: u32) {
         let carrier = self.carrier.clone();
         self.errand(async move {
-            let Ok(mut stream) = carrier.open(&StreamHeader::Measure, Urgency::Routine).await else {
+            let Ok(mut stream) = carrier.open(&StreamHeader::Measure, Urgency::Routine).await
+            else {
                 return None;
             };
             let mut left = usize::try_from(bytes).unwrap_or(0);

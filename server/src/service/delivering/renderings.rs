@@ -52,7 +52,11 @@ impl Service {
     }
 
     /// The bytes of a form: the stored ones, or made and stored now.
-    pub(in crate::service) async fn rendered(&self, report: &Report, form: Form) -> Result<Bytes, Error> {
+    pub(in crate::service) async fn rendered(
+        &self,
+        report: &Report,
+        form: Form,
+    ) -> Result<Bytes, Error> {
         let mut tx = self.parts.db.read().await?;
         let known = tx.rendering(&report.id, form).await?;
         drop(tx);

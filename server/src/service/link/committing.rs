@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use medrelay_core::event::Kind;
 use medrelay_core::id::{InstanceId, ManifestId};
 use medrelay_core::study::{self, InstanceFacts, Occasion, Settled};
-use medrelay_core::transfer::{Hash, Manifest, Outcome, RefusalCode, Receipt};
+use medrelay_core::transfer::{Hash, Manifest, Outcome, Receipt, RefusalCode};
 
 use super::{Refusal, manifests, outcome};
 use crate::blobs::BlobError;

@@ -18,8 +18,6 @@ use crate::store::{Form, ItemsFor, Report, WaitingMessage, WaitingReport};
 
 /// How far back it is looked again for what other servers wrote with an earlier time.
 const MARGIN: Span = Span::from_minutes(10);
-const REPORT: &str = "report:";
-const MESSAGE: &str = "message:";
 
 /// What waits for a gateway, oldest first.
 #[derive(Debug, Default)]
@@ -51,7 +49,7 @@ impl Service {
         let mut whole = !full;
         let mut items = Vec::new();
         for waiting in reports {
-            if shown.contains(&format!("{REPORT}{}", waiting.report)) {
+            if shown.contains(waiting.report.as_str()) {
                 continue;
             }
             match self.report_item(waiting).await {
@@ -81,19 +79,20 @@ impl Service {
         sender: &Sender,
         item: &str,
     ) -> Result<(), Error> {
-        let known = match item.strip_prefix(MESSAGE).map(MessageId::parse) {
-            Some(Ok(message)) => {
-                let mut tx = self.parts.db.read().await?;
-                tx.clinic_of_message(&message).await?.is_some_and(|clinic| clinic == peer.clinic)
+        let object = match self.report_of_item(peer, item).await? {
+            Some(report) => format!("report:{}", report.id),
+            None => {
+                let id = MessageId::parse(item).map_err(|_| Error::hidden())?;
+                let clinic = self.parts.db.read().await?.clinic_of_message(&id).await?;
+                if clinic.as_ref() != Some(&peer.clinic) {
+                    return Err(Error::hidden());
+                }
+                format!("message:{id}")
             }
-            _ => self.report_of_item(peer, item).await?.is_some(),
         };
-        if !known {
-            return Err(Error::hidden());
-        }
         let mut tx = self.parts.db.write().await?;
-        if tx.item_received(peer.gateway.as_str(), item, self.now()).await? {
-            let about = About::of(&peer.clinic, item.to_owned());
+        if tx.item_received(peer.gateway.as_str(), &object, self.now()).await? {
+            let about = About::of(&peer.clinic, object);
             let details = serde_json::json!({ "gateway": peer.gateway });
             let event = self.parts.event(&sender.caller, Kind::ItemReceived, about.with(details));
             tx.record(vec![event]).await?;
@@ -104,7 +103,7 @@ impl Service {
 
     /// The report that an item is, if it is one of the gateway's clinic.
     async fn report_of_item(&self, peer: &LinkPeer, item: &str) -> Result<Option<Report>, Error> {
-        let Some(Ok(id)) = item.strip_prefix(REPORT).map(ReportId::parse) else { return Ok(None) };
+        let Ok(id) = ReportId::parse(item) else { return Ok(None) };
         let mut tx = self.parts.db.read().await?;
         let Some(report) = tx.report(&id).await? else { return Ok(None) };
         let case = tx.case(&report.case).await?;
@@ -117,7 +116,7 @@ impl Service {
         drop(tx);
         let pdf = self.rendered(&report, Form::Pdf).await?;
         Ok(Item {
-            id: format!("{REPORT}{}", waiting.report),
+            id: waiting.report.into(),
             kind: ItemKind::Report,
             at: waiting.at,
             study_uid: waiting.study_uid.into(),
@@ -134,7 +133,7 @@ impl Service {
 }
 
 fn message_item(waiting: WaitingMessage, shown: &HashSet<String>) -> Option<Item> {
-    let id = format!("{MESSAGE}{}", waiting.message);
+    let id = String::from(waiting.message);
     if shown.contains(&id) {
         return None;
     }

@@ -95,9 +95,10 @@ impl Service {
         }
         let mut tx = self.parts.db.read().await?;
         let known = tx.gateway_certificates(&peer.gateway).await?;
-        Ok(known.iter().filter_map(|one| hex::decode(&one.public_key).ok()).any(|key| {
-            key != peer.public_key && Self::gateway_signed(&key, raw, signature)
-        }))
+        Ok(known
+            .iter()
+            .filter_map(|one| hex::decode(&one.public_key).ok())
+            .any(|key| key != peer.public_key && Self::gateway_signed(&key, raw, signature)))
     }
 
     /// The gateway gives a study up: what is here stays, and settles by quiet time again.

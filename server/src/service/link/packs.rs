@@ -16,8 +16,8 @@ use medrelay_core::id::OrganizationId;
 use medrelay_core::transfer::message::Partial;
 use medrelay_core::transfer::{Hash, Manifest, Outcome, RefusalCode};
 
-use super::partials::{self, Partials};
 use super::Refusal;
+use super::partials::{self, Partials};
 use crate::service::{Error, Service};
 
 /// Memory for small packs of all connections, in KiB.
@@ -392,7 +392,8 @@ async fn open(partials: &Arc<Partials>, announced: &Announced) -> Result<Appende
         let path = partials.path(&announced.clinic, &announced.entry, &announced.pack);
         partials.open(&announced.clinic, &path, announced.offset)
     });
-    let file = file.await?.ok_or_else(|| damaged("less of the pack is here than the stream says"))?;
+    let file =
+        file.await?.ok_or_else(|| damaged("less of the pack is here than the stream says"))?;
     Ok(Appender { file: Some(file), pending: Vec::with_capacity(BLOCK_BYTES), unsynced: 0 })
 }
 

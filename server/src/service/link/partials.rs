@@ -197,7 +197,7 @@ mod tests {
         assert!(!old.exists() && new.exists());
         let newest = kept(&partials, 3, 10, 50);
         let packs = partials.of(&clinic()).expect("listed");
-        assert_eq!(thin(packs.clone(), 15, Some(&new)).expect("thinned"), 1);
+        assert_eq!(thin(packs, 15, Some(&new)).expect("thinned"), 1);
         assert!(new.exists() && !newest.exists(), "the one in use stays");
     }
 }
