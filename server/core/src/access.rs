@@ -225,7 +225,7 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
             (Administrator, Below),
         ],
         Action::ReadDevice | Action::ReadGateway => &[(Technician, Own), (Administrator, Below)],
-        Action::WriteOrder => &[(Technician, Own), (ClinicDoctor, Own)],
+        Action::WriteOrder | Action::AcknowledgeReport => &[(Technician, Own), (ClinicDoctor, Own)],
         Action::ReadOrder
         | Action::ReadStudy
         | Action::ReadCase
@@ -245,7 +245,6 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
         Action::WriteMessage => &[(Reporter, Partner), (Verifier, Partner), (Coordinator, Partner)],
         Action::TakeOverCase => &[(Verifier, Partner), (Coordinator, Partner)],
         Action::SignFinal => &[(Verifier, Partner)],
-        Action::AcknowledgeReport => &[(Technician, Own), (ClinicDoctor, Own)],
         Action::ReadDelivery => &[
             (Technician, Own),
             (ClinicDoctor, Own),

@@ -111,7 +111,9 @@ fn tries(relay: &Relay, data: &Path) -> String {
         "让报告也送到卫生院的 PACS / let reports go to a clinic's PACS, too\n  \
          storescp -aet PACS 11113 &\n  \
          {program} --data {dir} clinic destination add --clinic {clinic} \
-         --ae-title PACS --host 127.0.0.1 --port 11113\n\n\
+         --ae-title PACS --host 127.0.0.1 --port 11113\n\
+         让卫生院的网关加入 / let a clinic's gateway join\n  \
+         {program} --data {dir} clinic join-code --clinic {clinic}\n\n\
          按 Ctrl-C 停止 / press Ctrl-C to stop"
     ));
     text
