@@ -23,6 +23,7 @@ _config.UNRESTRICTED_STORAGE_SERVICE = True
 NO_STUDY = "it has no Study Instance UID"
 NO_CLASS = "its data set has no SOP Class UID"
 OTHER_UID = "its meta information names another instance than its data set"
+NO_UID = "its SOP Instance UID is a hexadecimal hash, not a UID"
 CUT = "it ends inside a value"
 BROKEN = {
     "JPEGLSNearLossless_08.dcm": NO_STUDY,
@@ -39,6 +40,7 @@ BROKEN = {
     "rtdose_expb.dcm": OTHER_UID,
     "rtdose_expb_1frame.dcm": OTHER_UID,
     "rtplan.dcm": OTHER_UID,
+    "bad_sequence.dcm": NO_UID,
     "MR_truncated.dcm": CUT,
     "rtplan_truncated.dcm": CUT,
     "SC_rgb_jpeg.dcm": "its data set is in implicit VR, which the JPEG transfer syntaxes do not have",

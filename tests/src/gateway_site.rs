@@ -51,7 +51,8 @@ impl GatewaySite {
 
     /// A machine that has joined `site` for the consortium's clinic; `by` is the address that it reaches the relay at.
     pub async fn joined(site: &Site, people: &Consortium, by: SocketAddr) -> Result<Self> {
-        Self::joined_with(site, people, by, "", "[spool]\nreserve_mib = 0\nsettle_seconds = 1").await
+        Self::joined_with(site, people, by, "", "[spool]\nreserve_mib = 0\nsettle_seconds = 1")
+            .await
     }
 
     /// As [`GatewaySite::joined`], with settings.
@@ -73,12 +74,7 @@ impl GatewaySite {
 
     /// From now on the relay is reached at this address, over UDP and TCP.
     pub fn reach_by(&self, address: SocketAddr) -> Result<()> {
-        let path = self.data().join("identity/relay.json");
-        let mut relay: Value = serde_json::from_slice(&fs::read(&path)?)?;
-        relay["host"] = address.ip().to_string().into();
-        relay["tcp_port"] = address.port().into();
-        relay["udp_port"] = address.port().into();
-        Ok(fs::write(path, serde_json::to_vec(&relay)?)?)
+        reach_by(&self.data(), address)
     }
 
     /// The data directory.
@@ -193,6 +189,16 @@ impl GatewaySite {
         })?;
         Ok((summary, output.status.code().unwrap_or(-1)))
     }
+}
+
+/// Changes the address at which a gateway with this data reaches its relay, over UDP and TCP.
+pub fn reach_by(data: &Path, address: SocketAddr) -> Result<()> {
+    let path = data.join("identity/relay.json");
+    let mut relay: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    relay["host"] = address.ip().to_string().into();
+    relay["tcp_port"] = address.port().into();
+    relay["udp_port"] = address.port().into();
+    Ok(fs::write(path, serde_json::to_vec(&relay)?)?)
 }
 
 /// A join code for a clinic, made by its administrator.

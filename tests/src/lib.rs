@@ -15,3 +15,4 @@ pub mod postgres;
 pub mod process;
 pub mod relay;
 pub mod storm;
+pub mod volume;

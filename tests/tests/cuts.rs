@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use medrelay_dicom::phantom::{Modality, PhantomSpec};
-use medrelay_tests::binary::{Consortium, Site, files_below};
+use medrelay_tests::binary::{Consortium, Site};
 use medrelay_tests::gateway_site::GatewaySite;
 use medrelay_tests::line::{Line, Shape};
 use medrelay_tests::storm::Dice;
@@ -35,7 +35,7 @@ struct Scene {
 
 impl Scene {
     async fn set(shape: Shape) -> Result<Self> {
-        let mut site = Site::with_link(&[("disk", "reserve_mib = 0")])?;
+        let mut site = Site::with_link(&[("disk", "reserve_mib = 16")])?;
         site.start().await?;
         let people = Consortium::found(&site, None).await?;
         let line = Line::start(([127, 0, 0, 1], site.ports().https).into(), shape)?;

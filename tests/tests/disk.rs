@@ -3,9 +3,6 @@
 //!
 //! The volumes are memory file systems that the test mounts, so it needs root.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -15,64 +12,15 @@ use medrelay_dicom::command::Status;
 use medrelay_dicom::phantom::{Modality, PhantomInstance, PhantomSpec};
 use medrelay_tests::binary::{Consortium, Site, text};
 use medrelay_tests::ledger::Ledger;
-use medrelay_tests::process::run;
 use medrelay_tests::storm::{SENTENCE, associate, store, store_noted};
+use medrelay_tests::volume::{MIB, Volume};
 use serde_json::{Value, json};
 
-const MIB: u64 = 1 << 20;
 /// Size of a volume.
 const VOLUME: u64 = 64 * MIB;
 /// How soon the right answer must come, and how soon ingest resumes once there is space (G4: 1 s and 5 s).
 const ANSWER: Duration = Duration::from_secs(2);
 const RECOVERY: Duration = Duration::from_secs(5);
-
-/// A memory file system, unmounted when dropped.
-struct Volume(PathBuf);
-
-impl Volume {
-    fn mount(folder: PathBuf) -> Result<Self> {
-        let size = format!("size={VOLUME}");
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "medrelay-test"]).arg(&folder))
-            .context("this test mounts a file system of its own: run it as root (in a container: with CAP_SYS_ADMIN)")?;
-        Ok(Self(folder))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Takes all of the space but about `left` bytes with a file of this name.
-    fn fill(&self, name: &str, left: u64) -> Result<()> {
-        let file = fs::File::create(self.0.join(name))?;
-        let piece = vec![0xA5; MIB as usize];
-        let mut wanted = self.free()?.saturating_sub(left);
-        while wanted > 0 {
-            let now = wanted.min(MIB);
-            std::io::Write::write_all(&mut &file, &piece[..now as usize])?;
-            wanted -= now;
-        }
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) -> Result<()> {
-        Ok(fs::remove_file(self.0.join(name))?)
-    }
-
-    fn free(&self) -> Result<u64> {
-        let output = run(Command::new("df").args(["--output=avail", "-B1"]).arg(&self.0))?;
-        Ok(output.lines().nth(1).context("df says nothing")?.trim().parse()?)
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        // Lazy: the relay that still has files open there is ended by another drop.
-        let outcome = run(Command::new("umount").arg("--lazy").arg(&self.0));
-        if let Err(error) = outcome {
-            eprintln!("a volume stays mounted: {error:#}");
-        }
-    }
-}
 
 /// A relay with something in it, and what the reading side is to see all the time.
 struct Scene {
@@ -229,7 +177,7 @@ const RESERVE: (&str, &str) = ("disk", "reserve_mib = 16");
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_volume_of_blobs_stops_ingest_and_nothing_else() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let volume = Volume::mount(folder.path().to_owned())?;
+    let volume = Volume::mount(folder.path().to_owned(), VOLUME)?;
     let url = format!("url = \"file://{}\"", volume.path().join("blobs").display());
     let mut scene = Scene::set(Site::new(&[QUICK, RESERVE, ("blobs", &url)])?).await?;
     volume.fill("ballast", 40 * MIB)?;
@@ -270,7 +218,7 @@ fn oversized(mut instance: PhantomInstance, bytes: u64) -> PhantomInstance {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_volume_of_the_database_refuses_what_is_new_and_nothing_else() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let volume = Volume::mount(folder.path().to_owned())?;
+    let volume = Volume::mount(folder.path().to_owned(), VOLUME)?;
     let url = format!("url = \"sqlite://{}\"", volume.path().join("medrelay.sqlite").display());
     let mut scene = Scene::set(Site::new(&[QUICK, RESERVE, ("database", &url)])?).await?;
     let outcome = fill_database(&mut scene, &volume).await;
