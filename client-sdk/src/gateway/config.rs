@@ -187,7 +187,9 @@ impl Config {
         let path = data.join(FILE);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
             Err(error) => anyhow::bail!("{} cannot be read: {error}", path.display()),
         };
         let config: Self = toml::from_str(&text)
@@ -259,7 +261,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused() {
         assert!(toml::from_str::<Config>("lissten = \"0.0.0.0:104\"").is_err());
-        let wrong: Config = toml::from_str("[[ceiling]]\nfrom = \"25:00\"\nkbit = 1\n").expect("reads");
+        let wrong: Config =
+            toml::from_str("[[ceiling]]\nfrom = \"25:00\"\nkbit = 1\n").expect("reads");
         assert!(wrong.ceilings().is_err());
     }
 }

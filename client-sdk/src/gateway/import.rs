@@ -172,12 +172,10 @@ async fn unzip(path: &Path) -> Result<tempfile::TempDir, String> {
             if !entry.is_file() {
                 continue;
             }
-            let is_index = entry
-                .name()
-                .is_ok_and(|name| name.to_ascii_uppercase().ends_with(INDEX));
+            let is_index =
+                entry.name().is_ok_and(|name| name.to_ascii_uppercase().ends_with(INDEX));
             let name = if is_index { INDEX.to_owned() } else { format!("{index:06}") };
-            let mut out =
-                File::create(folder.path().join(name)).map_err(|error| text(&error))?;
+            let mut out = File::create(folder.path().join(name)).map_err(|error| text(&error))?;
             let limit = left.min(ZIP_ENTRY_BYTES);
             let written = std::io::copy(&mut (&mut entry).take(limit + 1), &mut out)
                 .map_err(|error| text(&error))?;

@@ -59,8 +59,13 @@ impl Outcome {
 #[command(name = "medrelay-gateway", version, max_term_width = 100)]
 pub struct Cli {
     /// Where the gateway keeps its key, its settings and what waits.
-    #[arg(long, global = true, value_name = "DIR", default_value = "medrelay-gateway-data",
-          env = "MEDRELAY_GATEWAY_DATA")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "medrelay-gateway-data",
+        env = "MEDRELAY_GATEWAY_DATA"
+    )]
     data: PathBuf,
     /// Print JSON instead of text for people.
     #[arg(long, global = true)]
@@ -268,7 +273,12 @@ async fn review(data: &Path, json: bool) -> anyhow::Result<Outcome> {
     } else {
         for object in flagged {
             let patient = spool.line(object.study).await?.patient;
-            println!("{}  {patient}  {}  {}", object.study, words.flag(&object.flag), object.sop_instance);
+            println!(
+                "{}  {patient}  {}  {}",
+                object.study,
+                words.flag(&object.flag),
+                object.sop_instance
+            );
         }
     }
     Ok(Outcome::Done)
@@ -298,7 +308,10 @@ async fn echo(data: &Path, json: bool) -> anyhow::Result<Outcome> {
     }
     let (carrier, micros) = (status::carrier_name(state.carrier), took.as_micros());
     if json {
-        println!("{}", serde_json::json!({ "carrier": carrier, "micros": micros, "clinic": state.clinic_name }));
+        println!(
+            "{}",
+            serde_json::json!({ "carrier": carrier, "micros": micros, "clinic": state.clinic_name })
+        );
     } else {
         println!("{}  {carrier}  {took:.0?}", state.clinic_name);
     }

@@ -47,7 +47,8 @@ pub async fn serve(listener: TcpListener, watcher: Arc<Watcher>, stop: Cancellat
 async fn guard(request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !is_local(headers) {
-        return (StatusCode::MISDIRECTED_REQUEST, "open this page as http://127.0.0.1").into_response();
+        return (StatusCode::MISDIRECTED_REQUEST, "open this page as http://127.0.0.1")
+            .into_response();
     }
     if request.method() == axum::http::Method::POST && !headers.contains_key(OWN_HEADER) {
         return (StatusCode::FORBIDDEN, "press the button on the page").into_response();
@@ -87,7 +88,11 @@ async fn item(
     let (path, media_type): (PathBuf, String) = watcher.spool.document(&id).await?;
     let bytes = tokio::fs::read(path).await.map_err(SpoolError::from)?;
     // Only what is known to be shown safely is shown; anything else is saved.
-    let kind = if media_type == "application/pdf" { "application/pdf" } else { "application/octet-stream" };
+    let kind = if media_type == "application/pdf" {
+        "application/pdf"
+    } else {
+        "application/octet-stream"
+    };
     Ok(([(header::CONTENT_TYPE, kind)], Body::from(bytes)).into_response())
 }
 

@@ -65,12 +65,7 @@ pub async fn run(data: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn greet(
-    config: &Config,
-    clinic: &str,
-    dimse: std::net::SocketAddr,
-    page: std::net::SocketAddr,
-) {
+fn greet(config: &Config, clinic: &str, dimse: std::net::SocketAddr, page: std::net::SocketAddr) {
     tracing::info!(
         clinic,
         "modalities send to AE title {} on {dimse}; the status page is http://{page}",

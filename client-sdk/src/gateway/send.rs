@@ -65,13 +65,9 @@ pub async fn send(data: &Path, args: &SendArgs, json: bool) -> anyhow::Result<Ou
     // Everything that is sent now is here already: nothing has to settle.
     config.spool.settle_seconds = 0;
     let clock = Arc::clone(&ambient.clock);
-    let spool = Spool::open(
-        &data.join("spool"),
-        config.spool(),
-        clock,
-        Arc::clone(&ambient.entropy),
-    )
-    .await?;
+    let spool =
+        Spool::open(&data.join("spool"), config.spool(), clock, Arc::clone(&ambient.entropy))
+            .await?;
     let begun = tokio::time::Instant::now();
     // Connected while files are being read.
     let link = if spool.is_owner() {
@@ -100,12 +96,7 @@ pub async fn send(data: &Path, args: &SendArgs, json: bool) -> anyhow::Result<Ou
     report(&spool, found, state, seconds, words, json).await
 }
 
-async fn take(
-    spool: &Spool,
-    args: &SendArgs,
-    words: Words,
-    json: bool,
-) -> anyhow::Result<Found> {
+async fn take(spool: &Spool, args: &SendArgs, words: Words, json: bool) -> anyhow::Result<Found> {
     let bar = bar(json, 0);
     bar.set_message(words.reading());
     let shown = bar.clone();
@@ -199,7 +190,8 @@ fn bar(json: bool, length: u64) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(length);
-    let style = if length == 0 { "{spinner} {pos} {msg}" } else { "{wide_bar} {pos}/{len} {eta} {msg}" };
+    let style =
+        if length == 0 { "{spinner} {pos} {msg}" } else { "{wide_bar} {pos}/{len} {eta} {msg}" };
     // The templates are two and constant; a wrong one would only look plain.
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
@@ -243,11 +235,16 @@ async fn report(
     if json {
         println!("{}", serde_json::to_string(&summary)?);
     } else {
-        println!("{}", words.sent(summary.instances, summary.aside, summary.held, summary.committed, seconds));
+        println!(
+            "{}",
+            words.sent(summary.instances, summary.aside, summary.held, summary.committed, seconds)
+        );
     }
     Ok(match () {
         () if refused => Outcome::Refused,
-        () if !summary.committed && summary.held == 0 && summary.sent_bytes == 0 => Outcome::Unreachable,
+        () if !summary.committed && summary.held == 0 && summary.sent_bytes == 0 => {
+            Outcome::Unreachable
+        }
         () if !summary.committed || summary.aside > 0 => Outcome::SomeFailed,
         () if !summary.found.unreadable.is_empty() => Outcome::SomeFailed,
         () => Outcome::Done,

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::config::{Config, Language};
 use medrelay_link::Kind;
 
-use crate::link::{LinkState, Phase};
+use crate::link::{self, LinkState, Phase};
 use crate::spool::{KeptItem, Numbers, Problem, Spool, SpoolError, StudyLine};
 
 /// Lines of each list.
@@ -117,15 +117,19 @@ impl Watcher {
 
     /// The last thing that went wrong and is not over: trouble of the link is over when it is up.
     async fn problem(&self, link: &LinkState) -> Result<Option<Problem>, SpoolError> {
+        if let (Some(at), Phase::Connected) = (link.relay_full_since, link.phase) {
+            let code = "relay_out_of_space".to_owned();
+            return Ok(Some(Problem { code, at, detail: String::new(), times: 1 }));
+        }
         let here = self.spool.last_problem().await?;
-        let (Some((at, problem)), false) = (&link.last_problem, link.phase == Phase::Connected)
-        else {
+        let Some((at, problem)) = &link.last_problem else { return Ok(here) };
+        if link.phase == Phase::Connected && !outlasts(problem) {
             return Ok(here);
-        };
+        }
         if here.as_ref().is_some_and(|here| here.at > *at) {
             return Ok(here);
         }
-        let detail = crate::link::words::problem(problem, self.config.language.into());
+        let detail = link::words::problem(problem, self.config.language.into());
         Ok(Some(Problem { code: "link".to_owned(), at: *at, detail, times: 1 }))
     }
 
@@ -144,6 +148,12 @@ impl Watcher {
         }
         Ok(review)
     }
+}
+
+/// Whether something is wrong though the line is up again.
+fn outlasts(problem: &link::Problem) -> bool {
+    use link::Problem;
+    matches!(problem, Problem::BadReceipt(_) | Problem::BadAttachment | Problem::Renewal(_))
 }
 
 fn link_line(link: &LinkState) -> LinkLine {

@@ -112,7 +112,9 @@ impl Words {
         };
         self.pick(
             format!("已送达 {instances} 幅（另存待核对 {aside} 幅），用时 {seconds:.1} 秒；{end}"),
-            format!("{instances} images delivered ({aside} put aside there) in {seconds:.1} s; {end}"),
+            format!(
+                "{instances} images delivered ({aside} put aside there) in {seconds:.1} s; {end}"
+            ),
         )
     }
 
@@ -136,16 +138,33 @@ impl Words {
             );
         }
         if let Some(problem) = &status.problem {
-            let (code, detail, times) = (&problem.code, &problem.detail, problem.times);
+            let what = match problem.detail.as_str() {
+                "" => self.trouble(&problem.code).to_owned(),
+                detail => format!("{}: {detail}", self.trouble(&problem.code)),
+            };
             text += &self.pick(
-                format!("\n最近的问题：{} {detail}（{times} 次）", self.flag_or(code)),
-                format!("\nlast problem: {} {detail} ({times} times)", self.flag_or(code)),
+                format!("\n最近的问题：{what}（{} 次）", problem.times),
+                format!("\nlast problem: {what} ({} times)", problem.times),
             );
         }
         for item in status.items.iter().filter(|item| !item.seen) {
             text += &format!("\n{}  {}  {}", item.kind, item.case_number, item.text);
         }
         text
+    }
+
+    /// What went wrong, by the word that the spool keeps for it.
+    fn trouble(self, code: &str) -> &str {
+        match TROUBLES.iter().find(|(known, ..)| *known == code) {
+            Some((_, zh, en)) => {
+                if self.zh {
+                    zh
+                } else {
+                    en
+                }
+            }
+            None => self.flag_or(code),
+        }
     }
 
     fn flag_or(self, code: &str) -> &str {
@@ -174,3 +193,40 @@ impl Words {
         )
     }
 }
+
+/// What goes wrong, in Chinese and English; the status page has the same.
+const TROUBLES: &[(&str, &str, &str)] = &[
+    (
+        "spool_full",
+        "本机存储已满，设备暂时不能发送",
+        "this machine is full: modalities have to wait",
+    ),
+    ("unreadable", "有文件无法读取", "a file cannot be read"),
+    ("disk", "磁盘出错", "the disk failed"),
+    ("watch", "监视的文件夹无法读取", "a watched folder cannot be read"),
+    (
+        "aside_other_content",
+        "上级医院已有同编号但内容不同的图像",
+        "the lead hospital has another image of this number",
+    ),
+    ("aside_other_owner", "该图像属于其他机构", "the image belongs to another clinic"),
+    (
+        "aside_other_patient",
+        "上级医院的同一检查属于另一位患者",
+        "the study is another patient's at the lead hospital",
+    ),
+    (
+        "relay_out_of_space",
+        "上级医院存储已满，正在重试",
+        "the lead hospital's disk is full: trying again",
+    ),
+    ("relay_busy", "上级医院正忙", "the lead hospital is busy"),
+    ("pack_damaged", "传输中损坏，将重发", "damaged on the way, sent again"),
+    ("changed_on_disk", "本机文件在发送前被改动", "a file was changed here before it was sent"),
+    ("too_large", "图像过大", "an image is too large"),
+    ("bad_manifest", "清单有误", "the list is wrong"),
+    ("bad_signature", "签名有误", "the signature is wrong"),
+    ("other_clinic", "清单属于其他机构", "the list is another clinic's"),
+    ("not_announced", "协议错误", "protocol error"),
+    ("link", "线路", "line"),
+];

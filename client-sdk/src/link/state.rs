@@ -44,6 +44,8 @@ pub struct LinkState {
     pub rtt: Duration,
     /// The last thing that went wrong; it stays until the next.
     pub last_problem: Option<(Timestamp, Problem)>,
+    /// Since when the relay has no space for what is sent; it is tried again and again.
+    pub relay_full_since: Option<Timestamp>,
     /// When the certificate ends.
     pub certificate_ends: Option<Timestamp>,
     /// Whether it ends within seven days, and was not renewed: a person has to look.

@@ -12,16 +12,16 @@ mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use medrelay_core::time::Timestamp;
+use medrelay_core::time::{Span, Timestamp};
 use medrelay_core::transfer::gateway::Session;
 use medrelay_core::transfer::message::Item;
-use medrelay_core::transfer::{CloseCode, Message, StreamHeader};
+use medrelay_core::transfer::{CloseCode, Message, RefusalCode, StreamHeader};
 use medrelay_link::{Carrier, CarrierError, Incoming};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -50,6 +50,16 @@ pub(super) struct Shared<S> {
     pub book: Book,
     pub gate: Gate,
     pub pack_bytes: AtomicU64,
+    pub experience: Experience,
+}
+
+/// What earlier connections taught about this line.
+#[derive(Debug, Default)]
+pub(super) struct Experience {
+    /// Silences that ended by themselves, since the last that did not.
+    pub false_alarms: AtomicU32,
+    /// How often QUIC fell silent and the WebSocket did not, since it last went well.
+    pub falls: AtomicU32,
 }
 
 /// Why a connection is over.
@@ -104,6 +114,7 @@ struct Conversation<'a, S: Shelf> {
     listing: Listing,
     changes: Changes,
     next_look: Instant,
+    began: (Timestamp, Instant),
     end: Option<End>,
 }
 
@@ -142,15 +153,16 @@ pub(super) async fn converse<S: Shelf>(
         items: HashMap::new(),
         damaged: HashMap::new(),
         renewal: Renewal::new(identity, &shared.ambient),
-        watch: Watch::new(&dialed).await,
+        watch: Watch::new(&dialed, &shared.experience).await,
         deadline: Some(Instant::now() + GREETING),
         listing: Listing::Due,
         changes: Changes::of(shared.shelf.clone()),
         next_look: Instant::now(),
+        began: (shared.ambient.now(), Instant::now()),
         end: None,
         dialed,
     };
-    let first = conversation.session.start(shared.ambient.now());
+    let first = conversation.session.start(conversation.began.0);
     conversation.carry_out(first);
     let end = loop {
         if let Some(end) = conversation.end.take() {
@@ -206,7 +218,7 @@ impl<S: Shelf> Conversation<'_, S> {
         let pause = self.watch.pause(self.streams.is_sending());
         self.next_look = self.next_look.min(now + pause);
         let machine = self.session.next_tick().map(|due| {
-            let micros = due.since(self.shared.ambient.now()).micros();
+            let micros = due.since(self.machine_now()).micros();
             now + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
         let machine = machine.map(|due| due.max(now + SHORTEST_TICK));
@@ -216,7 +228,7 @@ impl<S: Shelf> Conversation<'_, S> {
     fn apply(&mut self, event: Event) {
         let now = self.shared.ambient.now();
         match event {
-            Event::Message(Ok(Some(message))) => self.hear(message, now),
+            Event::Message(Ok(Some(message))) => self.hear(message),
             Event::Message(Ok(None)) => self.end = Some(End::Closed(CloseCode::Done, SOON)),
             Event::Message(Err(error)) | Event::Arrived(Err(error)) => self.lost(error),
             Event::Arrived(Ok((header, stream))) => self.arrived(header, stream),
@@ -233,15 +245,28 @@ impl<S: Shelf> Conversation<'_, S> {
             Event::PathChanged => self.path_changed(),
             Event::Dialed(dialed) => self.challenged(dialed),
             Event::Tick => self.tick(now),
-            Event::Stop => self.leave(now),
+            Event::Stop => self.leave(),
         }
         if self.watch.is_leaving && self.session.is_idle() && self.end.is_none() {
             self.end = Some(self.watch.farewell());
         }
     }
 
-    fn hear(&mut self, message: Message, now: Timestamp) {
-        match self.session.handle(message, now) {
+    /// The machine's time: it begins as the clock says and never jumps, whoever sets the clock.
+    fn machine_now(&self) -> Timestamp {
+        let (clock, instant) = self.began;
+        clock + Span::from_micros(i64::try_from(instant.elapsed().as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn hear(&mut self, message: Message) {
+        // The machine tries again by itself; people should know why nothing arrives.
+        if let Message::Refused { code: RefusalCode::OutOfSpace, .. } = &message {
+            let now = self.shared.ambient.now();
+            self.shared.board.change(|state| {
+                state.relay_full_since.get_or_insert(now);
+            });
+        }
+        match self.session.handle(message, self.machine_now()) {
             Ok(steps) => self.carry_out(steps),
             Err(violation) => {
                 self.dialed.carrier.close(CloseCode::Violation, violation.0);
@@ -347,7 +372,7 @@ impl<S: Shelf> Conversation<'_, S> {
             });
             return;
         }
-        let steps = self.session.tick(now);
+        let steps = self.session.tick(self.machine_now());
         self.carry_out(steps);
         if Instant::now() < self.next_look {
             return;
@@ -372,7 +397,7 @@ impl<S: Shelf> Conversation<'_, S> {
     }
 
     /// We were asked to stop: what runs is finished, for ten seconds at most.
-    fn leave(&mut self, _now: Timestamp) {
+    fn leave(&mut self) {
         self.watch.leave(End::Stopped);
         self.deadline = Some(Instant::now() + FAREWELL);
         let steps = self.session.leave(CloseCode::Done, 0, "");

@@ -39,7 +39,14 @@ impl<S: Shelf> Conversation<'_, S> {
                 match self.packer.get((key, index)) {
                     Some(pack) => {
                         let carrier = &self.dialed.carrier;
-                        self.streams.send(self.shared, carrier, (key, index), header, pack, urgency);
+                        self.streams.send(
+                            self.shared,
+                            carrier,
+                            (key, index),
+                            header,
+                            pack,
+                            urgency,
+                        );
                     }
                     None => {
                         // Let go by mistake: it is made again.
@@ -58,7 +65,10 @@ impl<S: Shelf> Conversation<'_, S> {
             Step::Known { key, have } => self.clerk.call(Call::Known(key, have)),
             Step::Stored { key, index, outcome } => {
                 let bytes = self.studies.get(&key).map_or(0, |study| study.bytes(index));
-                self.shared.board.change(|state| state.original_bytes += bytes);
+                self.shared.board.change(|state| {
+                    state.original_bytes += bytes;
+                    state.relay_full_since = None;
+                });
                 self.clerk.call(Call::Stored(key, index, outcome));
             }
             Step::Refused { key, index, code, detail } => {
@@ -120,11 +130,7 @@ impl<S: Shelf> Conversation<'_, S> {
     }
 
     /// An object is gone or changed: the study goes without it, and somebody has to look.
-    pub(super) fn unreadable(
-        &mut self,
-        key: u64,
-        index: u32,
-    ) -> Vec<Step> {
+    pub(super) fn unreadable(&mut self, key: u64, index: u32) -> Vec<Step> {
         self.shared.board.problem(self.shared.ambient.now(), Problem::Unreadable(key));
         let detail = "the object in the spool is not the one that was announced".to_owned();
         self.clerk.call(Call::Refused(key, Some(index), RefusalCode::Unreadable, detail));
@@ -132,9 +138,8 @@ impl<S: Shelf> Conversation<'_, S> {
     }
 
     fn committed(&mut self, key: u64, receipt: Vec<u8>, signature: Vec<u8>) {
-        let verdict = self.studies.get(&key).map(|study| {
-            judge(self.identity, study, &receipt, &signature)
-        });
+        let verdict =
+            self.studies.get(&key).map(|study| judge(self.identity, study, &receipt, &signature));
         self.forget(key);
         match verdict {
             Some(Ok(())) => self.clerk.call(Call::Committed(key, receipt, signature)),
