@@ -180,7 +180,8 @@ impl<'a> Race<'a> {
     }
 
     fn quic(&mut self) {
-        let address = with_port(self.addresses[self.quic_tries % self.addresses.len()], self.ports.0);
+        let address =
+            with_port(self.addresses[self.quic_tries % self.addresses.len()], self.ports.0);
         self.quic_tries += 1;
         let endpoint = self.udp[usize::from(address.is_ipv6())].clone();
         self.attempts.spawn(async move {
@@ -226,8 +227,8 @@ pub(super) async fn websocket_to(
     let network = |error: std::io::Error| DialError::Network(error.kind().to_string());
     let tcp = TcpStream::connect(address).await.map_err(network)?;
     websocket::small_send_buffer(&tcp).map_err(network)?;
-    let name = ServerName::try_from(SERVER_NAME)
-        .map_err(|error| DialError::Refused(error.to_string()))?;
+    let name =
+        ServerName::try_from(SERVER_NAME).map_err(|error| DialError::Refused(error.to_string()))?;
     let tls = TlsConnector::from(tls).connect(name, tcp).await;
     let tls = tls.map_err(|error| DialError::Refused(error.to_string()))?;
     websocket::connect(tls, host, address).await.map_err(judge)

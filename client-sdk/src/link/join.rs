@@ -33,7 +33,9 @@ pub struct Joined {
 #[derive(Debug, Error)]
 pub enum JoinError {
     /// The address is not one of a relay: correct it.
-    #[error("the address is not that of a relay: {0}; it looks like https://relay.example.org:8443")]
+    #[error(
+        "the address is not that of a relay: {0}; it looks like https://relay.example.org:8443"
+    )]
     Address(String),
     /// The code was mistyped; the relay was not asked.
     #[error("the code is mistyped: {0}")]
@@ -298,7 +300,10 @@ mod tests {
     #[test]
     fn addresses_are_https_only() {
         let read = |url| host_and_port(url).ok();
-        assert_eq!(read("https://relay.example.org:8443/"), Some(("relay.example.org".into(), 8443)));
+        assert_eq!(
+            read("https://relay.example.org:8443/"),
+            Some(("relay.example.org".into(), 8443))
+        );
         assert_eq!(read(" relay.example.org "), Some(("relay.example.org".into(), 443)));
         assert_eq!(read("192.0.2.7:8443"), Some(("192.0.2.7".into(), 8443)));
         assert_eq!(read("https://[2001:db8::1]:8443"), Some(("2001:db8::1".into(), 8443)));

@@ -14,7 +14,7 @@ use medrelay_core::time::Timestamp;
 use medrelay_core::transfer::message::Item;
 use medrelay_core::transfer::{Entry, Hash, Outcome, RefusalCode, Urgency};
 use medrelay_dicom::part10;
-use medrelay_dicom::scan::{Limits, STUDY_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, Scanner};
+use medrelay_dicom::scan::{Limits, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, Scanner};
 use medrelay_dicom::uids;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -267,7 +267,8 @@ fn examine(path: &Path) -> Result<(Uid, Entry, Source), AddError> {
     let read = read_up_to(&mut file, &mut front)?;
     let (meta, offset) = part10::read(&front[..read]).map_err(|error| foreign(&error))?;
     let syntax = meta.transfer_syntax.ok_or_else(|| foreign(&"no transfer syntax"))?;
-    let encoding = uids::encoding(syntax.as_str()).ok_or_else(|| foreign(&"its syntax is unknown"))?;
+    let encoding =
+        uids::encoding(syntax.as_str()).ok_or_else(|| foreign(&"its syntax is unknown"))?;
     file.seek(SeekFrom::Start(offset as u64))?;
     let mut scanner = Scanner::new(encoding, Limits::default());
     let mut hasher = digest::Context::new(&digest::SHA256);

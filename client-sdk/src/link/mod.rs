@@ -29,7 +29,7 @@ pub mod state;
 pub mod words;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use medrelay_core::transfer::CloseCode;
@@ -48,7 +48,7 @@ pub use self::state::{LinkState, Phase, Problem, Sending};
 pub use self::words::Language;
 
 use self::connect::{AFRESH, Book, Dialed, Manner};
-use self::driver::{End, Shared, converse};
+use self::driver::{End, Experience, Shared, converse};
 use self::packing::Packer;
 use self::state::Board;
 
@@ -109,6 +109,7 @@ impl Link {
             book: Book::default(),
             gate: ceiling::Gate::default(),
             pack_bytes: AtomicU64::new(0),
+            experience: Experience::default(),
         });
         let supervisor = Supervisor {
             shared,
@@ -192,11 +193,11 @@ impl<S: Shelf> Supervisor<S> {
                     None => return None,
                 },
             };
-            let began = Instant::now();
+            let (began, moved) = (Instant::now(), self.moved());
             let end =
                 converse(&self.shared, &self.identity, &mut self.packer, dialed, &mut self.stop)
                     .await;
-            if began.elapsed() > STEADY {
+            if began.elapsed() > STEADY || self.moved() > moved {
                 self.failures = 0;
             }
             let now = self.shared.ambient.now();
@@ -231,6 +232,11 @@ impl<S: Shelf> Supervisor<S> {
                 return None;
             }
         }
+    }
+
+    /// Bytes of packs that went out so far.
+    fn moved(&self) -> u64 {
+        self.shared.pack_bytes.load(Ordering::Relaxed)
     }
 
     /// Tries until a connection is through; `None` when the link was asked to stop.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use medrelay_core::transfer::{Entry, Urgency};
 use medrelay_core::transfer::gateway::PackInfo;
+use medrelay_core::transfer::{Entry, Urgency};
 use medrelay_dicom::pack::{self, PackError, Plan};
 use medrelay_dicom::scan::{Limits, Scanner};
 use medrelay_dicom::uids;
@@ -261,7 +261,9 @@ fn plan(file: &mut File, source: &Source) -> io::Result<Plan> {
     loop {
         let read = file.read(&mut piece)?;
         if read == 0 {
-            return Ok(scanner.finish().map_or_else(|_| Plan::default(), |header| pack::plan(&header)));
+            return Ok(scanner
+                .finish()
+                .map_or_else(|_| Plan::default(), |header| pack::plan(&header)));
         }
         if scanner.feed(&piece[..read]).is_err() {
             return Ok(Plan::default());
@@ -299,7 +301,8 @@ impl Spill {
 impl Write for Spill {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.memory.extend_from_slice(bytes);
-        if self.memory.len() > MEMORY_BYTES || (self.file.is_some() && self.memory.len() > 1 << 20) {
+        if self.memory.len() > MEMORY_BYTES || (self.file.is_some() && self.memory.len() > 1 << 20)
+        {
             let file = match &mut self.file {
                 Some(file) => file,
                 none => none.insert(tempfile::tempfile_in(&self.scratch)?),

@@ -67,3 +67,60 @@ impl Renewal {
 /// Seven days before the end it is said loudly.
 const ALARM: Span = Span::from_hours(7 * 24);
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use medrelay_core::time::{ManualClock, SeededEntropy};
+
+    use super::*;
+    use crate::link::identity::tests::joined;
+
+    #[test]
+    fn renewal_is_due_after_half_of_its_life_and_asked_for_until_it_succeeds() -> anyhow::Result<()>
+    {
+        let data = tempfile::tempdir()?;
+        let (_, identity) = joined(data.path())?;
+        let day = |days: i64| identity.validity().0 + Span::from_hours(24 * days);
+        let mut dues = Vec::new();
+        for seed in 0..20 {
+            let ambient = Ambient {
+                clock: Arc::new(ManualClock::new(day(0))),
+                entropy: Arc::new(SeededEntropy::new(seed)),
+            };
+            let mut renewal = Renewal::new(&identity, &ambient);
+            assert_eq!(renewal.request(day(15) - Span::from_secs(1), "g", &ambient), Ok(None));
+            let mut now = day(15);
+            while renewal.request(now, "g", &ambient) == Ok(None) {
+                now = now + Span::from_minutes(10);
+            }
+            assert!(now <= day(18), "later than a tenth of its life");
+            dues.push(now);
+            // Without answer it is asked for again after about an hour, not before.
+            assert_eq!(renewal.request(now + Span::from_minutes(30), "g", &ambient), Ok(None));
+            let again = renewal.request(now + Span::from_minutes(80), "g", &ambient);
+            assert!(again.is_ok_and(|request| request.is_some()));
+            assert!(
+                !renewal.is_alarming(day(23)) && renewal.is_alarming(day(23) + Span::from_secs(1))
+            );
+        }
+        dues.dedup();
+        assert!(dues.len() > 15, "all gateways come at once");
+        Ok(())
+    }
+
+    #[test]
+    fn a_certificate_that_nobody_asked_for_changes_nothing() -> anyhow::Result<()> {
+        let data = tempfile::tempdir()?;
+        let (_, identity) = joined(data.path())?;
+        let mut renewal = Renewal::new(&identity, &Ambient::system());
+        let stray = CertificateDer::from(vec![1, 2, 3]);
+        assert!(renewal.accept(&identity, Some(stray.clone())).is_err());
+        let now = identity.validity().1;
+        assert!(renewal.request(now, "g", &Ambient::system()).is_ok_and(|asked| asked.is_some()));
+        assert!(renewal.accept(&identity, Some(stray)).is_err());
+        assert!(renewal.accept(&identity, None).is_err());
+        Ok(())
+    }
+}

@@ -368,9 +368,7 @@ async fn phantom(identity: Identity, ambient: &Ambient) -> Finding {
     let aside = fate.stored.values().find(|outcome| **outcome != Outcome::Stored);
     match (fate.refused.first(), aside) {
         (Some((_, code)), _) => bad(Value::NotTaken(*code)),
-        (None, Some(outcome)) => {
-            finding(Check::Phantom, Verdict::Doubtful, Value::Aside(*outcome))
-        }
+        (None, Some(outcome)) => finding(Check::Phantom, Verdict::Doubtful, Value::Aside(*outcome)),
         (None, None) => finding(Check::Phantom, Verdict::Good, Value::Took(began.elapsed())),
     }
 }

@@ -24,11 +24,8 @@ pub trait Shelf: Send + Sync + 'static {
     fn waiting(&self) -> impl Future<Output = Result<Vec<Waiting>, ShelfError>> + Send;
 
     /// Keeps a study's manifest and signature. Durable when it returns: the relay will know it.
-    fn sign(
-        &self,
-        key: u64,
-        signed: Signed,
-    ) -> impl Future<Output = Result<(), ShelfError>> + Send;
+    fn sign(&self, key: u64, signed: Signed)
+    -> impl Future<Output = Result<(), ShelfError>> + Send;
 
     /// Where an entry's bytes are.
     ///

@@ -41,11 +41,7 @@ pub struct Sentence {
 #[must_use]
 pub fn finding(finding: &Finding, language: Language) -> Sentence {
     let advice = (finding.verdict != Verdict::Good).then(|| advice(finding, language));
-    Sentence {
-        check: check(finding.check, language),
-        seen: seen(&finding.value, language),
-        advice,
-    }
+    Sentence { check: check(finding.check, language), seen: seen(&finding.value, language), advice }
 }
 
 /// The word for a verdict.
@@ -116,10 +112,8 @@ fn advice(finding: &Finding, language: Language) -> String {
             "Let the firewall pass TCP to the relay's port, without inspecting HTTPS: it is needed \
              when UDP fails.",
         ),
-        Check::Clock => language.of(
-            "请在本机开启网络对时（NTP）。",
-            "Switch on network time (NTP) on this machine.",
-        ),
+        Check::Clock => language
+            .of("请在本机开启网络对时（NTP）。", "Switch on network time (NTP) on this machine."),
         Check::Upload | Check::Download => language.of(
             "线路很慢：请在不用网时再测一次；若仍如此，请联系宽带运营商。",
             "The line is slow: measure again when nobody uses it, then ask the provider.",
@@ -179,9 +173,7 @@ pub fn problem(problem: &Problem, language: Language) -> String {
 
 fn dial(error: &DialError, language: Language) -> String {
     match error {
-        DialError::Name => {
-            language.of("无法解析中继的域名", "the relay's name does not resolve")
-        }
+        DialError::Name => language.of("无法解析中继的域名", "the relay's name does not resolve"),
         DialError::Silence => language.of(
             "中继没有应答：线路、中继或防火墙",
             "nobody answers: the line, the relay or a firewall",
@@ -239,9 +231,7 @@ pub fn refusal(code: RefusalCode, language: Language) -> String {
         RefusalCode::Busy => language.of("中继忙", "the relay is busy"),
         RefusalCode::NotAnnounced => language.of("未在清单中", "it was not announced"),
         RefusalCode::Damaged => language.of("传输中损坏", "it was damaged on the way"),
-        RefusalCode::OtherBytes => {
-            language.of("与清单不符", "it is not what the manifest says")
-        }
+        RefusalCode::OtherBytes => language.of("与清单不符", "it is not what the manifest says"),
         RefusalCode::Unreadable => language.of("不是可读的 DICOM", "it is not readable as DICOM"),
         RefusalCode::TooLarge => language.of("超过中继的大小限制", "it is too large for the relay"),
         RefusalCode::BadManifest => language.of("清单无法读取", "the manifest cannot be read"),
@@ -259,16 +249,13 @@ pub fn refusal(code: RefusalCode, language: Language) -> String {
 pub fn aside(outcome: Outcome, language: Language) -> String {
     match outcome {
         Outcome::Stored => language.of("已存好", "stored"),
-        Outcome::OtherContent => language.of(
-            "已另存待查：同一 UID 但内容不同",
-            "put aside: the UID is known with other bytes",
-        ),
+        Outcome::OtherContent => language
+            .of("已另存待查：同一 UID 但内容不同", "put aside: the UID is known with other bytes"),
         Outcome::OtherOwner => {
             language.of("已另存待查：属于另一家机构", "put aside: it belongs to another clinic")
         }
-        Outcome::OtherPatient => {
-            language.of("已另存待查：检查属于另一位患者", "put aside: the study is another patient's")
-        }
+        Outcome::OtherPatient => language
+            .of("已另存待查：检查属于另一位患者", "put aside: the study is another patient's"),
     }
 }
 

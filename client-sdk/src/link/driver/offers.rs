@@ -7,8 +7,8 @@ use medrelay_core::transfer::gateway::Offer;
 use medrelay_core::transfer::manifest::sha256;
 use medrelay_core::transfer::{Entry, Manifest, Outcome, Receipt, Urgency};
 
-use super::clerk::Call;
 use super::Conversation;
+use super::clerk::Call;
 use crate::link::identity::Identity;
 use crate::link::shelf::{Shelf, Signed, Waiting};
 

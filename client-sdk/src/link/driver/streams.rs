@@ -1,8 +1,8 @@
 //! The streams of a connection: packs going out, attachments coming in, each in a task of its own.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use medrelay_core::transfer::message::Item;
 use medrelay_core::transfer::{StreamHeader, Urgency};

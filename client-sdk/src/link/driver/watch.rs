@@ -5,6 +5,7 @@
 //! for about a second while something is under way, a new connection is tried beside the old one,
 //! again and again; whichever moves first is used.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use medrelay_core::time::Timestamp;
@@ -14,7 +15,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Conversation, End, SOON};
+use super::{Conversation, End, Experience, SOON};
 use crate::link::connect::{self, BACK_TO_QUIC, BESIDE_SILENCE, DialError, Dialed, Manner, Path};
 use crate::link::shelf::Shelf;
 use crate::link::state::Problem;
@@ -57,11 +58,17 @@ impl Challenger {
         }
     }
 
-    fn stop(&mut self, why: Why) {
-        if self.task.as_ref().is_some_and(|(_, reason)| *reason == why)
-            && let Some((task, _)) = self.task.take()
-        {
-            task.abort();
+    /// Gives it up, if it is for this reason; whether it was.
+    fn stop(&mut self, why: Why) -> bool {
+        match self.task.take() {
+            Some((task, reason)) if reason == why => {
+                task.abort();
+                true
+            }
+            other => {
+                self.task = other;
+                false
+            }
         }
     }
 }
@@ -75,8 +82,9 @@ impl Drop for Challenger {
 }
 
 impl Watch {
-    pub async fn new(dialed: &Dialed) -> Self {
+    pub async fn new(dialed: &Dialed, experience: &Experience) -> Self {
         let now = Instant::now();
+        let falls = experience.falls.load(Ordering::Relaxed).min(4);
         Self {
             path: Path::to(dialed.carrier.remote()).await,
             challenger: Challenger::default(),
@@ -85,7 +93,7 @@ impl Watch {
             moved: 0,
             moved_at: now,
             said_at: None,
-            next_quic: now + QUIC_EVERY,
+            next_quic: now + (QUIC_FIRST * 2u32.pow(falls)).min(QUIC_EVERY),
         }
     }
 
@@ -110,7 +118,7 @@ impl Watch {
     }
 
     /// Whether nothing has come for longer than it may, while something is under way.
-    fn is_silent(&mut self, carrier: &Carrier, is_sending: bool) -> bool {
+    fn is_silent(&mut self, carrier: &Carrier, is_sending: bool, experience: &Experience) -> bool {
         let (stats, now) = (carrier.stats(), Instant::now());
         // On a WebSocket TCP's acknowledgements are not seen, but the socket takes no more.
         let (moved, patience) = match carrier.kind() {
@@ -127,6 +135,9 @@ impl Watch {
             self.moved_at = now;
             return false;
         }
+        // A relay that is often slow, and not gone, is given more time.
+        let alarms = experience.false_alarms.load(Ordering::Relaxed);
+        let patience = patience * 2u32.pow((alarms / 3).min(3));
         now.duration_since(self.moved_at.max(self.said_at.unwrap_or(self.moved_at))) > patience
     }
 }
@@ -139,10 +150,14 @@ impl<S: Shelf> Conversation<'_, S> {
         if self.watch.is_leaving || !self.session.is_welcome() {
             return;
         }
-        if self.watch.is_silent(&carrier, is_sending) {
+        let experience = &self.shared.experience;
+        if self.watch.is_silent(&carrier, is_sending, experience) {
             self.challenge(BESIDE_SILENCE, Why::Silence);
-        } else {
-            self.watch.challenger.stop(Why::Silence);
+        } else if self.watch.challenger.stop(Why::Silence) {
+            experience.false_alarms.fetch_add(1, Ordering::Relaxed);
+        }
+        if carrier.kind() == Kind::Quic && self.began.1.elapsed() > QUIC_EVERY {
+            experience.falls.store(0, Ordering::Relaxed);
         }
         if carrier.kind() == Kind::WebSocket && self.watch.next_quic <= Instant::now() {
             self.watch.next_quic = Instant::now() + QUIC_EVERY;
@@ -155,9 +170,8 @@ impl<S: Shelf> Conversation<'_, S> {
             return;
         }
         let (shared, identity) = (self.shared.clone(), self.identity.clone());
-        let dialing = async move {
-            connect::dial(&identity, &shared.ambient, &shared.book, manner).await
-        };
+        let dialing =
+            async move { connect::dial(&identity, &shared.ambient, &shared.book, manner).await };
         self.watch.challenger.task = Some((tokio::spawn(dialing), why));
     }
 
@@ -166,11 +180,19 @@ impl<S: Shelf> Conversation<'_, S> {
         let why = self.watch.challenger.task.take().map(|(_, why)| why);
         let Ok(dialed) = dialed else { return };
         let carrier = self.dialed.carrier.clone();
-        let is_silent = self.watch.is_silent(&carrier, self.streams.is_sending());
-        if why == Some(Why::Silence) && !is_silent {
-            // The old one has moved first.
-            dialed.carrier.close(CloseCode::Moved, "");
-            return;
+        let experience = &self.shared.experience;
+        let is_silent = self.watch.is_silent(&carrier, self.streams.is_sending(), experience);
+        if why == Some(Why::Silence) {
+            if !is_silent {
+                // The old one has moved first.
+                experience.false_alarms.fetch_add(1, Ordering::Relaxed);
+                dialed.carrier.close(CloseCode::Moved, "");
+                return;
+            }
+            experience.false_alarms.store(0, Ordering::Relaxed);
+            if carrier.kind() == Kind::Quic && dialed.carrier.kind() == Kind::WebSocket {
+                experience.falls.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let steps = self.session.leave(CloseCode::Moved, 0, "");
         self.carry_out(steps);
@@ -233,4 +255,6 @@ const LOOK_IDLE: Duration = Duration::from_secs(1);
 /// An acknowledgement comes within a round trip and 25 ms; lost ones make it two or three.
 const SILENCE: Duration = Duration::from_millis(1_000);
 const SILENCE_WEBSOCKET: Duration = Duration::from_secs(3);
+/// After UDP was blocked for a moment QUIC is tried again soon, then less often.
+const QUIC_FIRST: Duration = Duration::from_secs(4);
 const QUIC_EVERY: Duration = Duration::from_secs(60);

@@ -208,11 +208,9 @@ impl Identity {
         relay: RelayFacts,
     ) -> Result<Self, IdentityError> {
         let key_path = dir.join(KEY);
-        let signer = EcdsaKeyPair::from_pkcs8(
-            &ECDSA_P256_SHA256_ASN1_SIGNING,
-            key.secret_pkcs8_der(),
-        )
-        .map_err(|error| damaged(&key_path, error))?;
+        let signer =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.secret_pkcs8_der())
+                .map_err(|error| damaged(&key_path, error))?;
         let certificate_path = dir.join(CERTIFICATE);
         let facts = facts(&certificate).map_err(|why| damaged(&certificate_path, why))?;
         if facts.public_key != signer.public_key().as_ref() {
@@ -441,4 +439,4 @@ const CERTIFICATE_NEXT: &str = "certificate.next";
 const PROOF: &[u8] = b"medrelay link proof 1\0";
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
