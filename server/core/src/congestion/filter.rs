@@ -53,8 +53,10 @@ pub(super) struct Least {
 }
 
 impl Least {
-    /// Slices kept, and the length of one: together the memory of the filter, 10 s.
-    const SLICES: u64 = 8;
+    /// Slices kept: 30 s.
+    const SLICES: u64 = 24;
+    /// Slices looked at as a rule: 10 s.
+    pub(super) const USUAL: u64 = 8;
     const SLICE: Duration = Duration::from_millis(1_250);
 
     /// Takes a sample in.
@@ -69,9 +71,13 @@ impl Least {
         }
     }
 
-    /// The least sample kept.
-    pub(super) fn best(&self) -> Option<Duration> {
-        self.slices.iter().map(|&(_, least)| least).min()
+    /// The least sample of the youngest `slices`; all that are kept count with `u64::MAX`.
+    pub(super) fn best(&self, slices: u64) -> Option<Duration> {
+        let (youngest, _) = *self.slices.back()?;
+        (self.slices.iter())
+            .filter(|&&(kept, _)| kept.saturating_add(slices) > youngest)
+            .map(|&(_, least)| least)
+            .min()
     }
 }
 

@@ -33,7 +33,7 @@ use filter::{AckLumps, Largest, Least, Losses};
 use phase::{Phase, Round};
 
 /// Packets that may be under way before anything is known of the line (RFC 9002 section 7.2).
-const INITIAL_PACKETS: u64 = 10;
+const INITIAL_PACKETS: u64 = 20;
 /// Packets that may be under way whatever happens, so that loss is still noticed by gaps.
 const MINIMUM_PACKETS: u64 = 4;
 /// The same for the moment of looking for an empty line (RFC 9002 section 7.2: two at least).
@@ -86,6 +86,8 @@ pub struct Model {
     window: u64,
     delivery: Delivery,
     rates: Largest,
+    /// Rounds in which the sender was held back: what the delivery rates are dated by.
+    rate_round: u64,
     least: Least,
     least_kept: Option<Duration>,
     smoothed: Option<Duration>,
@@ -93,10 +95,14 @@ pub struct Model {
     round: Round,
     queue: Duration,
     losses: Losses,
-    /// The window to which overflow led, and until when it is not exceeded.
-    overflowing: Option<(u64, Duration)>,
+    /// When the queue last overflowed, and the window to which that led for a while.
+    overflowed_at: Option<Duration>,
+    overflow_limit: u64,
     /// When the queue was last seen (nearly) empty.
     emptied_at: Duration,
+    /// The window when the queue was last short, and since when going down has not made it so.
+    calm_window: u64,
+    stubborn_since: Option<Duration>,
     /// When another flow last held the queue.
     contended_at: Option<Duration>,
     /// When it was last looked for.
@@ -114,6 +120,7 @@ impl Model {
             window: 0,
             delivery: Delivery::new(now),
             rates: Largest::over(RATE_ROUNDS),
+            rate_round: 0,
             least: Least::default(),
             least_kept: None,
             smoothed: None,
@@ -121,8 +128,11 @@ impl Model {
             round: Round::starting(now, 0),
             queue: Duration::ZERO,
             losses: Losses::default(),
-            overflowing: None,
+            overflowed_at: None,
+            overflow_limit: u64::MAX,
             emptied_at: now,
+            calm_window: 0,
+            stubborn_since: None,
             contended_at: None,
             looked_at: now,
         };
@@ -154,8 +164,9 @@ impl Model {
             self.round.rtt = Some(self.round.rtt.map_or(rtt, |least| least.min(rtt)));
         }
         let was_in_flight = in_flight.saturating_add(batch.acked);
-        let nearly_full = was_in_flight.saturating_add(3 * self.datagram) >= self.window;
-        self.round.full |= !app_limited && nearly_full;
+        // Window or pacer held the sender back. A busy machine misses turns of the pacer, so that
+        // the window is never quite full; only a larger one makes up for that.
+        self.round.full |= !app_limited && was_in_flight >= self.window / 2;
         self.on_batch(now, rtt, &batch, in_flight, app_limited);
         if batch.sent >= self.round.started {
             self.on_round_end(now);
@@ -256,7 +267,9 @@ impl Model {
     /// Takes what a batch of acknowledgements says into the filters.
     fn learn(&mut self, now: Duration, rtt: Duration, batch: &Batch) {
         self.least.insert(now, rtt);
-        let least = self.least.best().unwrap_or(rtt);
+        // Beside a flow that never lets the queue go, the empty line is remembered for longer.
+        let slices = if self.contended_lately(now) { u64::MAX } else { Least::USUAL };
+        let least = self.least.best(slices).unwrap_or(rtt);
         self.least_kept = Some(least);
         self.smoothed = Some(match self.smoothed {
             Some(smoothed) => (smoothed * 7 + rtt) / 8,
@@ -269,7 +282,7 @@ impl Model {
         if let Some(rate) = batch.rate {
             // A sender with nothing to send shows what it sent, not what the line could carry.
             if !batch.limited || self.rates.best().is_none_or(|best| rate >= best) {
-                self.rates.insert(self.round.number, rate);
+                self.rates.insert(self.rate_round, rate);
             }
         }
         let rate = self.rates.best().unwrap_or(0);

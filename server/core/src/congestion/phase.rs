@@ -14,9 +14,9 @@ const GROWTH: f64 = 1.25;
 /// Rounds without growth after which the start is over.
 const FLAT_ROUNDS: u8 = 3;
 /// Consecutive acknowledgements with a queue after which the start is over.
-const SLOW_ACKS: u8 = 8;
+const SLOW_ACKS: u8 = 6;
 /// The window at the start, as a multiple of what the line seems to hold, at most.
-const START_GAIN: f64 = 2.5;
+const START_GAIN: f64 = 2.0;
 /// Recent loss at which the start is over.
 const STARTUP_LOSS: f64 = 0.12;
 /// The window later, as a multiple of what the line seems to hold, at most.
@@ -25,19 +25,20 @@ const PROBE_GAIN: f64 = 1.5;
 const KNOWN: f64 = 1.05;
 /// What is left of the window that would just leave no queue, when going down.
 const DRAIN: f64 = 0.96;
-/// What cuts leave of the window at least until it is seen whether they help.
+/// What going down leaves at least of the window that had no queue.
 const DEEPEST_CUT: f64 = 0.5;
-/// Decisions in a row that did not shorten the queue, after which it is somebody else's.
-const STUBBORN: u8 = 3;
+/// A queue that stays for so long, whatever we give up, may be somebody else's.
+const STUBBORN: Duration = Duration::from_secs(1);
+/// The same in round trips, whichever is longer.
+const STUBBORN_ROUNDS: u32 = 16;
 /// For so long a flow that had to contend is quicker to do so again.
 const CONTENDED_LATELY: Duration = Duration::from_secs(10);
 /// What loss leaves of the window while contending, as CUBIC's does (RFC 9438 section 4.6).
 const CONTEND_CUT: f64 = 0.7;
 /// An empty line not seen for so long is looked for.
 const EMPTY_WITHIN: Duration = Duration::from_secs(5);
-/// A window so small that loses so much is one of many, and may never have seen the line empty.
-const CROWDED_PACKETS: u64 = 12;
-const CROWDED_LOSS: f64 = 0.06;
+/// The share of what the line holds that is kept under way meanwhile.
+const LOOKING_SHARE: u64 = 4;
 /// How long the window is kept low to look for it.
 const LOOK_FOR: Duration = Duration::from_millis(200);
 /// The queue that is never filled further, however it came about.
@@ -69,8 +70,6 @@ pub(super) enum Phase {
     Probe {
         /// Bytes added at the end of the next round.
         step: u64,
-        /// The last decision to go down, until its effect is known.
-        cut: Option<Cut>,
     },
     /// A queue that does not go when we give way: yielding to loss only.
     Contend,
@@ -80,8 +79,6 @@ pub(super) enum Phase {
         until: Option<Duration>,
         /// The window afterwards.
         back_to: u64,
-        /// Whether another flow held the queue before.
-        contending: bool,
         /// The least round-trip time seen meanwhile.
         seen: Option<Duration>,
         /// Since when.
@@ -113,17 +110,6 @@ impl Slow {
             self.at = now;
         }
     }
-}
-
-/// A decision to go down whose effect is still to be seen.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
-    /// The queue before it.
-    queue: Duration,
-    /// The window before the first cut of a series that did not help.
-    window: u64,
-    /// Cuts of that series.
-    vain: u8,
 }
 
 /// What is counted over one round.
@@ -220,7 +206,7 @@ impl Model {
                 self.double(batch.acked, app_limited);
                 if self.window >= goal {
                     self.set_window(goal);
-                    self.probe(now, None, false);
+                    self.probe(now, false);
                 }
             }
             Phase::ProbeRtt { until, seen, since, .. } => {
@@ -229,7 +215,7 @@ impl Model {
                 }
                 match *until {
                     None if in_flight <= self.window => {
-                        *until = Some(now + LOOK_FOR.max(least));
+                        *until = Some(now + LOOK_FOR + least);
                         *since = now;
                         *seen = None;
                     }
@@ -249,7 +235,9 @@ impl Model {
         next.samples_from = self.round.samples_from;
         next.settle = self.round.settle.saturating_sub(1);
         let round = std::mem::replace(&mut self.round, next);
-        self.rates.expire(number);
+        // A sender with nothing to send learns nothing of the line, and forgets nothing.
+        self.rate_round += u64::from(round.full);
+        self.rates.expire(self.rate_round);
         let least = self.least_kept.unwrap_or_default();
         if let Some(rtt) = round.rtt {
             self.queue = rtt.saturating_sub(least);
@@ -301,6 +289,9 @@ impl Model {
 
     fn start_round(&mut self, now: Duration, round: &Round) {
         let rate = self.rates.best().unwrap_or(0);
+        if round.marked {
+            return self.drain(now, self.delivery.in_flight());
+        }
         if !round.full {
             return;
         }
@@ -325,14 +316,15 @@ impl Model {
         self.phase = Phase::Drain;
         let held = self.held_by_line().unwrap_or(self.window);
         self.set_window((held as f64 * DRAIN) as u64);
+        self.calm_window = self.window;
         if in_flight <= self.window {
-            self.probe(now, None, true);
+            self.probe(now, true);
         }
     }
 
     /// Enters `Probe`; `settle` when the window has just come down.
-    fn probe(&mut self, now: Duration, cut: Option<Cut>, settle: bool) {
-        self.phase = Phase::Probe { step: self.datagram, cut };
+    fn probe(&mut self, now: Duration, settle: bool) {
+        self.phase = Phase::Probe { step: self.datagram };
         if settle {
             self.settle(now);
         }
@@ -346,19 +338,22 @@ impl Model {
     }
 
     fn probe_round(&mut self, now: Duration, round: &Round) {
-        let Phase::Probe { step, cut } = self.phase.clone() else {
+        let Phase::Probe { step } = self.phase else {
             return;
         };
         let least = self.least_kept.unwrap_or_default();
-        let target = queue_target(least);
+        let target = queue_target(least).mul_f64(self.patience());
+        if self.queue <= target / 2 {
+            self.calm_window = self.window;
+            self.stubborn_since = None;
+        }
         if self.queue > target || round.marked {
-            return self.go_down(now, cut, least);
+            return self.go_down(now, least);
         }
         if self.lost_too_much() {
             return self.overflow(now);
         }
         if !round.full {
-            self.phase = Phase::Probe { step, cut: None };
             return;
         }
         let held = self.held_by_line().unwrap_or(self.window);
@@ -378,7 +373,7 @@ impl Model {
         } else {
             step
         };
-        self.phase = Phase::Probe { step, cut: None };
+        self.phase = Phase::Probe { step };
     }
 
     /// More is lost than chance explains and no delay shows why: the queue is too short for that,
@@ -388,10 +383,17 @@ impl Model {
         self.losses.forgive();
         self.set_window((self.window as f64 * left) as u64);
         // Once may have been a moment's failure of the line; twice is the queue.
-        let again = self.overflowing.is_some_and(|(_, until)| now < until);
-        let limit = if again { self.window } else { u64::MAX };
-        self.overflowing = Some((limit, now + OVERFLOW_HOLD));
-        self.probe(now, None, true);
+        let again = (self.overflowed_at).is_some_and(|at| now.saturating_sub(at) < OVERFLOW_HOLD);
+        self.overflow_limit = if again { self.window } else { u64::MAX };
+        self.overflowed_at = Some(now);
+        self.probe(now, true);
+    }
+
+    /// How much more of a queue a small window suffers before it goes down than a large one: the
+    /// largest flow goes down first, and alone if that is enough, so that shares become equal.
+    fn patience(&self) -> f64 {
+        let packets = self.window as f64 / self.datagram as f64;
+        (0.6 + 0.4 * (32.0 / packets).sqrt()).clamp(0.7, 1.6)
     }
 
     fn probe_limit(&self, now: Duration) -> u64 {
@@ -399,39 +401,36 @@ impl Model {
         let limit = ((held as f64 * PROBE_GAIN) as u64)
             .saturating_add(self.lumps.allowance())
             .saturating_add(self.datagram);
-        match self.overflowing {
-            Some((window, until)) if now < until => limit.min(window),
+        match self.overflowed_at {
+            Some(at) if now.saturating_sub(at) < OVERFLOW_HOLD => limit.min(self.overflow_limit),
             _ => limit,
         }
         .max(self.window)
     }
 
-    /// The queue is above its target: down by its share of the window, or contend if that is vain.
-    fn go_down(&mut self, now: Duration, cut: Option<Cut>, least: Duration) {
-        let vain = match cut {
-            Some(cut) if self.queue > cut.queue * 3 / 4 => cut.vain + 1,
-            _ => 0,
-        };
-        let window = match cut {
-            Some(cut) if vain > 0 => cut.window,
-            _ => self.window,
-        };
-        let lately =
-            (self.contended_at).is_some_and(|at| now.saturating_sub(at) < CONTENDED_LATELY);
-        if vain >= if lately { 1 } else { STUBBORN } {
-            self.set_window(window);
-            self.phase = Phase::Contend;
-            self.contended_at = Some(now);
-            return self.settle(now);
+    /// The queue is above its target: down by its share of the window.
+    fn go_down(&mut self, now: Duration, least: Duration) {
+        let stubborn = self.stubborn_for(now) >= STUBBORN.max(least * STUBBORN_ROUNDS) / 2;
+        if stubborn && self.contended_lately(now) && !self.crowded(now) {
+            return self.contend(now);
         }
         let left = least.as_secs_f64() / (least + self.queue).as_secs_f64().max(1e-6) * DRAIN;
-        let before = self.window;
-        let deepest = (window as f64 * DEEPEST_CUT) as u64;
-        self.set_window(((before as f64 * left) as u64).max(deepest));
-        // At the least window there is nothing to give, so nothing is learnt from giving it.
-        let gave = self.window < before;
-        let cut = gave.then_some(Cut { queue: self.queue, window, vain });
-        self.probe(now, cut, true);
+        let deepest = (self.calm_window as f64 * DEEPEST_CUT) as u64;
+        let less = ((self.window as f64 * left) as u64).max(deepest.min(self.window));
+        self.set_window(less);
+        // Counted until the queue is short again.
+        self.stubborn_since.get_or_insert(now);
+        self.probe(now, true);
+    }
+
+    /// For how long going down has not shortened the queue.
+    fn stubborn_for(&self, now: Duration) -> Duration {
+        self.stubborn_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// Whether another flow has held the queue lately.
+    pub(super) fn contended_lately(&self, now: Duration) -> bool {
+        (self.contended_at).is_some_and(|at| now.saturating_sub(at) < CONTENDED_LATELY)
     }
 
     /// Whether more is lost than the line itself loses.
@@ -439,11 +438,20 @@ impl Model {
         self.losses.recent() > TOLERATED_LOSS
     }
 
+    /// Stops giving way to a queue that is somebody else's.
+    fn contend(&mut self, now: Duration) {
+        self.phase = Phase::Contend;
+        self.contended_at = Some(now);
+        self.stubborn_since = None;
+        self.set_window(self.window.max(self.calm_window));
+        self.settle(now);
+    }
+
     fn contend_round(&mut self, now: Duration, round: &Round) {
         let least = self.least_kept.unwrap_or_default();
         self.contended_at = Some(now);
         if self.queue <= queue_target(least) {
-            return self.probe(now, None, false);
+            return self.probe(now, false);
         }
         let expected = 2.0 * self.losses.baseline() * round.sent() as f64;
         if round.lost as f64 > expected || round.marked {
@@ -456,47 +464,52 @@ impl Model {
     }
 
     fn look_for_empty_line(&mut self, now: Duration, round: &Round) {
-        let contending = match self.phase {
-            Phase::Probe { .. } => false,
-            Phase::Contend => true,
-            _ => return,
-        };
+        if !matches!(self.phase, Phase::Probe { .. } | Phase::Contend) {
+            return;
+        }
+        let least = self.least_kept.unwrap_or_default();
         // Flows look in the same moment of the clock, or none would ever see the line empty.
         let slot = now.as_secs() / EMPTY_WITHIN.as_secs();
         if !round.full || slot == self.looked_at.as_secs() / EMPTY_WITHIN.as_secs() {
             return;
         }
-        let crowded =
-            self.window <= CROWDED_PACKETS * self.datagram && self.losses.recent() > CROWDED_LOSS;
-        if now.saturating_sub(self.emptied_at) < EMPTY_WITHIN && !crowded {
+        let stubborn = self.stubborn_for(now) >= STUBBORN.max(least * STUBBORN_ROUNDS);
+        let long_ago = now.saturating_sub(self.emptied_at) >= EMPTY_WITHIN;
+        if !self.crowded(now) && !stubborn && !long_ago {
             return;
         }
-        self.look(now, self.window, contending);
+        self.look(now);
     }
 
-    /// Halves the window for a moment to see the line empty.
-    fn look(&mut self, now: Duration, back_to: u64, contending: bool) {
-        self.phase = Phase::ProbeRtt { until: None, back_to, contending, seen: None, since: now };
+    /// Keeps little under way for a moment, to see the line empty.
+    fn look(&mut self, now: Duration) {
+        self.phase = Phase::ProbeRtt { until: None, back_to: self.window, seen: None, since: now };
         self.looked_at = now;
         let held = self.held_by_line().unwrap_or(self.window).min(self.window);
-        self.set_window(held / 2);
+        self.set_window(held / LOOKING_SHARE);
+    }
+
+    /// Whether the queue overflowed lately: so many flows that all of them at their least fill it.
+    fn crowded(&self, now: Duration) -> bool {
+        (self.overflowed_at).is_some_and(|at| now.saturating_sub(at) < 2 * EMPTY_WITHIN)
     }
 
     fn end_probe_rtt(&mut self, now: Duration) {
-        let Phase::ProbeRtt { back_to, contending, seen, .. } = self.phase else {
+        let Phase::ProbeRtt { back_to, seen, .. } = self.phase else {
             return;
         };
         let least = self.least_kept.unwrap_or_default();
         let queue = seen.unwrap_or(least).saturating_sub(least);
         self.emptied_at = now;
+        self.stubborn_since = None;
         self.losses.forgive();
-        if contending && queue > queue_target(least) {
+        if queue > queue_target(least) && !self.crowded(now) {
+            // All flows that give way have done so now: what is left is a flow that never does.
             self.set_window(back_to);
-            self.phase = Phase::Contend;
-            return self.settle(now);
+            return self.contend(now);
         }
         let held = self.held_by_line().unwrap_or(back_to).min(back_to);
         self.set_window(held);
-        self.probe(now, None, true);
+        self.probe(now, true);
     }
 }
