@@ -4,6 +4,7 @@
 //! connection with a congestion controller of our own, or, where UDP is blocked, one WebSocket.
 
 pub mod carrier;
+pub mod controller;
 mod error;
 mod priority;
 pub mod quic;
