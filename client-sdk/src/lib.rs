@@ -28,9 +28,12 @@ mod account;
 mod cases;
 mod client;
 mod error;
+pub mod gateway;
+pub mod link;
 mod orders;
 mod paging;
 mod reports;
+pub mod spool;
 mod studies;
 
 pub use account::{Account, Grant, Session};
