@@ -229,37 +229,33 @@ async fn self_test(data: &Path, json: bool) -> anyhow::Result<Outcome> {
 async fn show_status(data: &Path, json: bool) -> anyhow::Result<Outcome> {
     let config = Config::load(data)?;
     // A gateway that runs knows more than the disk; its page says it.
-    let asked = running_status(&config).await;
-    let status = match asked {
-        Some(text) if json => {
-            println!("{text}");
-            return Ok(Outcome::Done);
-        }
-        _ => {
+    let status = match running_status(&config).await {
+        Some(status) => status,
+        None => {
             let identity = Identity::load(data)?;
             let clinic = identity.relay().clinic_name.clone();
             let (_, link) = tokio::sync::watch::channel(LinkState::default());
-            Watcher::new(open_spool(data).await?, config.clone(), clinic, None, link)
-                .status()
-                .await?
+            let spool = open_spool(data).await?;
+            let watcher = Watcher::new(spool, config.clone(), clinic, None, link);
+            serde_json::to_value(watcher.status().await?)?
         }
     };
     if json {
-        println!("{}", serde_json::to_string(&status)?);
+        println!("{status}");
     } else {
         println!("{}", Words::of(config.language).status(&status));
     }
     Ok(Outcome::Done)
 }
 
-async fn running_status(config: &Config) -> Option<String> {
+async fn running_status(config: &Config) -> Option<serde_json::Value> {
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(std::time::Duration::from_secs(2))
         .build()
         .ok()?;
     let answer = client.get(format!("http://{}/status.json", config.page)).send().await.ok()?;
-    answer.error_for_status().ok()?.text().await.ok()
+    answer.error_for_status().ok()?.json().await.ok()
 }
 
 async fn review(data: &Path, json: bool) -> anyhow::Result<Outcome> {

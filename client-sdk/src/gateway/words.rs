@@ -2,8 +2,8 @@
 
 use super::config::Language;
 use super::import::Found;
-use super::status::Status;
 use medrelay_link::Kind;
+use serde_json::Value;
 
 use crate::link::LinkState;
 
@@ -118,37 +118,39 @@ impl Words {
         )
     }
 
-    /// The status in a few lines.
-    pub fn status(self, status: &Status) -> String {
-        let Status { numbers, sending, .. } = status;
+    /// The status in a few lines, from what the page gets.
+    pub fn status(self, status: &Value) -> String {
+        let said = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let numbers = &status["numbers"];
+        let (clinic, sending) = (said(&status["clinic"]), &status["sending"]);
+        let (waiting, done, held) = (&numbers["waiting"], &numbers["done_today"], &numbers["held"]);
         let mut text = self.pick(
-            format!(
-                "{}\n等待 {}  正在发送 {sending}  今日已送达 {}",
-                status.clinic, numbers.waiting, numbers.done_today
-            ),
-            format!(
-                "{}\nwaiting {}  sending {sending}  done today {}",
-                status.clinic, numbers.waiting, numbers.done_today
-            ),
+            format!("{clinic}\n等待 {waiting}  正在发送 {sending}  今日已送达 {done}"),
+            format!("{clinic}\nwaiting {waiting}  sending {sending}  done today {done}"),
         );
-        if numbers.held > 0 {
+        if held.as_u64().is_some_and(|held| held > 0) {
             text += &self.pick(
-                format!("\n待您确认 {}：medrelay-gateway review", numbers.held),
-                format!("\nwaiting for your decision {}: medrelay-gateway review", numbers.held),
+                format!("\n待您确认 {held}：medrelay-gateway review"),
+                format!("\nwaiting for your decision {held}: medrelay-gateway review"),
             );
         }
-        if let Some(problem) = &status.problem {
-            let what = match problem.detail.as_str() {
-                "" => self.trouble(&problem.code).to_owned(),
-                detail => format!("{}: {detail}", self.trouble(&problem.code)),
+        let problem = &status["problem"];
+        if let Some(code) = problem["code"].as_str() {
+            let what = match problem["detail"].as_str().unwrap_or_default() {
+                "" => self.trouble(code).to_owned(),
+                detail => format!("{}: {detail}", self.trouble(code)),
             };
             text += &self.pick(
-                format!("\n最近的问题：{what}（{} 次）", problem.times),
-                format!("\nlast problem: {what} ({} times)", problem.times),
+                format!("\n最近的问题：{what}（{} 次）", problem["times"]),
+                format!("\nlast problem: {what} ({} times)", problem["times"]),
             );
         }
-        for item in status.items.iter().filter(|item| !item.seen) {
-            text += &format!("\n{}  {}  {}", item.kind, item.case_number, item.text);
+        for item in status["items"].as_array().into_iter().flatten() {
+            if item["seen"] == false {
+                let kind = self.trouble(item["kind"].as_str().unwrap_or_default()).to_owned();
+                text +=
+                    &format!("\n{kind}  {}  {}", said(&item["case_number"]), said(&item["text"]));
+            }
         }
         text
     }
@@ -194,8 +196,11 @@ impl Words {
     }
 }
 
-/// What goes wrong, in Chinese and English; the status page has the same.
+/// What goes wrong and what comes back, in Chinese and English; the status page has the same.
 const TROUBLES: &[(&str, &str, &str)] = &[
+    ("report", "诊断报告", "report"),
+    ("return_request", "退回：请处理", "returned: please act"),
+    ("notice", "通知", "notice"),
     (
         "spool_full",
         "本机存储已满，设备暂时不能发送",
