@@ -40,6 +40,8 @@ const MINIMUM_PACKETS: u64 = 4;
 const LOOKING_PACKETS: u64 = 2;
 /// Rounds whose delivery rates are remembered.
 const RATE_ROUNDS: u64 = 10;
+/// Hosts take their turns in milliseconds, whatever the line: what is under way must last as long.
+const HOST_TURN: Duration = Duration::from_millis(5);
 /// The transport may send this much faster than one window a round trip (RFC 9002 section 7.7).
 const PACING_GAIN: f64 = 1.25;
 
@@ -259,7 +261,7 @@ impl Model {
 
     /// Bytes the line holds without a queue, those included that will be lost on it.
     fn held_by_line(&self) -> Option<u64> {
-        let (rate, least) = (self.rates.best()?, self.least_kept?);
+        let (rate, least) = (self.rates.best()?, self.least_kept?.max(HOST_TURN));
         let kept = 1.0 - self.losses.baseline();
         Some((rate as f64 * least.as_secs_f64() / kept) as u64)
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::delivery::Batch;
-use super::{INITIAL_PACKETS, Model};
+use super::{HOST_TURN, INITIAL_PACKETS, Model};
 
 /// Growth of the delivery rate below which a round of the start does not count as growth.
 const GROWTH: f64 = 1.25;
@@ -414,7 +414,8 @@ impl Model {
         if stubborn && self.contended_lately(now) && !self.crowded(now) {
             return self.contend(now);
         }
-        let left = least.as_secs_f64() / (least + self.queue).as_secs_f64().max(1e-6) * DRAIN;
+        let least = least.max(HOST_TURN);
+        let left = least.as_secs_f64() / (least + self.queue).as_secs_f64() * DRAIN;
         let deepest = (self.calm_window as f64 * DEEPEST_CUT) as u64;
         let less = ((self.window as f64 * left) as u64).max(deepest.min(self.window));
         self.set_window(less);
