@@ -242,3 +242,85 @@ fn controller(connection: &Connection) -> Option<LinkController> {
     let state = connection.congestion_state().into_any();
     state.downcast::<LinkController>().ok().map(|controller| *controller)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MTU: u64 = 1_200;
+
+    fn controller() -> (LinkController, Instant) {
+        // A moment to count from; nothing here depends on which.
+        let start = tokio::time::Instant::now().into_std() + Duration::from_secs(60);
+        let wall = Timestamp::from_micros(1_700_000_000_000_000);
+        let factory = Arc::new(LinkCongestion::new(Settings::default(), wall, start));
+        let built = factory.build(start, MTU as u16).into_any();
+        (*built.downcast().expect("the factory builds ours"), start)
+    }
+
+    #[test]
+    fn exactly_the_window_may_be_under_way() {
+        let (controller, _) = controller();
+        assert_eq!(controller.window(), controller.initial_window() + 1);
+        assert_eq!(controller.metrics().congestion_window, controller.initial_window());
+    }
+
+    #[test]
+    fn a_moment_before_the_origin_is_named_too() {
+        let (controller, start) = controller();
+        let named = controller.moment(start);
+        assert_eq!(named, Duration::from_secs(1_700_000_000));
+        let earlier = controller.moment(start - Duration::from_secs(1));
+        assert_eq!(named - earlier, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_probe_lets_two_packets_leave_until_something_is_acknowledged() {
+        let (mut controller, start) = controller();
+        let full = controller.initial_window();
+        controller.on_sent(start, full, 9);
+        let handle = Handle { shared: Arc::clone(&controller.shared) };
+        assert_eq!(controller.window(), full + 1, "nothing more may leave");
+        handle.probe();
+        assert_eq!(controller.window(), full + 1 + 2 * MTU);
+        controller.on_sent(start, 2 * MTU, 11);
+        handle.probe();
+        assert_eq!(controller.window(), full + 1 + 4 * MTU, "and again");
+        controller.on_end_acks(start + Duration::from_secs(5), 0, false, Some(11));
+        assert!(controller.window() <= full + 1, "the line is back");
+    }
+
+    #[test]
+    fn a_probe_counts_beside_those_of_the_transport() {
+        let (mut controller, start) = controller();
+        let full = controller.initial_window();
+        controller.on_sent(start, full, 9);
+        controller.on_sent(start + Duration::from_secs(1), 2 * MTU, 11);
+        let handle = Handle { shared: Arc::clone(&controller.shared) };
+        handle.probe();
+        assert!(controller.window() > full + 3 * MTU, "{}", controller.window());
+    }
+
+    #[test]
+    fn what_the_handle_says_is_heeded_at_the_next_acknowledgement() {
+        let (mut controller, start) = controller();
+        let handle = Handle { shared: Arc::clone(&controller.shared) };
+        handle.set_ceiling(Some(50_000));
+        handle.path_changed();
+        controller.on_end_acks(start, 0, false, None);
+        // 50 kB/s over the 100 ms that are assumed before anything is known: four packets.
+        assert_eq!(controller.window(), 5_000 + 1);
+        handle.set_ceiling(None);
+        controller.on_end_acks(start, 0, false, None);
+        assert_eq!(controller.window(), controller.initial_window() + 1);
+    }
+
+    #[test]
+    fn a_clone_obeys_the_same_handle() {
+        let (controller, _) = controller();
+        let handle = Handle { shared: Arc::clone(&controller.shared) };
+        let clone = controller.clone_box();
+        handle.probe();
+        assert_eq!(clone.window(), controller.window());
+    }
+}

@@ -224,3 +224,31 @@ async fn a_peer_that_vanished_is_given_up_after_30_seconds() -> Result<()> {
     assert!((Duration::from_secs(25)..=Duration::from_secs(62)).contains(&took), "{took:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_was_cut_is_used_again_at_once() -> Result<()> {
+    let line = Impairment::of(2 << 20);
+    let pair = support::quic_through(Some(&line)).await?;
+    let mut stream = pair.gateway.open(&header(1, 1), Urgency::Routine).await?;
+    let writer = tokio::spawn(async move {
+        loop {
+            stream.write(Bytes::from(vec![0; 16 * 1024])).await?;
+        }
+        #[expect(unreachable_code, reason = "it says what the loop may fail with")]
+        anyhow::Ok(())
+    });
+    let (_, mut incoming) = pair.relay.accept().await?;
+    for _ in 0..50 {
+        incoming.read().await?;
+    }
+    line.die();
+    // What had arrived is read away; then nothing comes.
+    while timeout(Duration::from_secs(3), incoming.read()).await.is_ok() {}
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    line.revive();
+    let began = Instant::now();
+    timeout(Duration::from_secs(20), incoming.read()).await??;
+    assert!(began.elapsed() < Duration::from_millis(1_200), "after {:?}", began.elapsed());
+    writer.abort();
+    Ok(())
+}

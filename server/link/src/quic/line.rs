@@ -2,23 +2,24 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::poll_fn;
 use quinn::{
-    Connection, ConnectionError, ReadError, RecvStream, SendStream, StoppedError, VarInt,
+    Connection, ConnectionError, Endpoint, ReadError, RecvStream, SendStream, StoppedError, VarInt,
     WriteError,
 };
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use medrelay_core::transfer::limits::FRAME_BYTES;
 use medrelay_core::transfer::{CloseCode, Urgency};
 
+use super::pulse;
+use super::window::Window;
 use crate::carrier::Stats;
 use crate::error::{CarrierError, StreamError};
 use crate::priority::Priority;
@@ -43,12 +44,18 @@ enum Command {
 }
 
 impl Line {
-    /// Starts the task that writes the control channel.
-    pub(super) fn new(connection: Connection, send: SendStream, receive: RecvStream) -> Self {
+    /// Starts the task that writes the control channel and the one that looks after the connection.
+    /// `endpoint`: a gateway's.
+    pub(super) fn new(
+        connection: Connection,
+        (send, receive): (SendStream, RecvStream),
+        endpoint: Option<Endpoint>,
+    ) -> Self {
         let (commands, orders) = mpsc::unbounded_channel();
         let window = Arc::new(Window::new(connection.clone()));
         let queue = Arc::new(Semaphore::new(QUEUE_BYTES));
         tokio::spawn(control(send, orders, Arc::clone(&window)));
+        tokio::spawn(pulse::run(Arc::clone(&window), endpoint));
         Self {
             connection,
             commands,
@@ -118,7 +125,7 @@ impl Line {
             line: Arc::clone(self),
             stream,
             priority: priority.clone(),
-            applied: Urgency::Routine,
+            applied: None,
             whole: false,
         };
         sender.apply();
@@ -203,7 +210,7 @@ pub(crate) struct Sender {
     line: Arc<Line>,
     stream: SendStream,
     priority: Priority,
-    applied: Urgency,
+    applied: Option<Urgency>,
     whole: bool,
 }
 
@@ -216,7 +223,7 @@ impl Sender {
                 let write = poll_fn(|cx| {
                     self.priority.watch(cx);
                     self.apply();
-                    let urgent = self.applied != Urgency::Routine;
+                    let urgent = self.applied.is_some_and(|applied| applied != Urgency::Routine);
                     self.line.window.poll_write(cx, &mut self.stream, &mut part, urgent)
                 });
                 if let Ok(written) = timeout(RETRY, write).await {
@@ -247,8 +254,9 @@ impl Sender {
 
     fn apply(&mut self) {
         let wanted = self.priority.urgency();
-        if wanted != self.applied && self.stream.set_priority(rank(wanted)).is_ok() {
-            self.applied = wanted;
+        let rank = rank(wanted, self.stream.id().index());
+        if Some(wanted) != self.applied && self.stream.set_priority(rank).is_ok() {
+            self.applied = Some(wanted);
         }
     }
 }
@@ -286,76 +294,13 @@ impl Receiver {
     }
 }
 
-/// How much of what was written the transport may hold.
-///
-/// It holds what is not yet acknowledged and what is not yet sent. The latter is kept small, so
-/// that a stream that becomes more urgent is not behind seconds of its own past; a stream that is
-/// urgent from the start does not wait for this room at all, only for the receiver's.
-#[derive(Debug)]
-struct Window {
-    connection: Connection,
-    size: Mutex<Size>,
-}
-
-#[derive(Debug)]
-struct Size {
-    bytes: u64,
-    looked: Instant,
-}
-
-impl Window {
-    fn new(connection: Connection) -> Self {
-        let size = Mutex::new(Size { bytes: super::SEND_WINDOW_BYTES, looked: Instant::now() });
-        Self { connection, size }
-    }
-
-    /// Writes a part of `part` and takes it away.
-    fn poll_write(
-        &self,
-        cx: &mut Context<'_>,
-        stream: &mut SendStream,
-        part: &mut Bytes,
-        urgent: bool,
-    ) -> Poll<Result<(), WriteError>> {
-        // Held over the write: nobody else uses the room made for an urgent stream.
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        self.look(&mut size);
-        if urgent {
-            self.connection.set_send_window(u64::MAX);
-        }
-        let written = pin!(stream.write_chunks(std::slice::from_mut(part))).poll(cx);
-        if urgent {
-            self.connection.set_send_window(size.bytes);
-        }
-        written.map_ok(|_| ())
-    }
-
-    /// Follows the path's capacity.
-    fn look(&self, size: &mut Size) {
-        let now = Instant::now();
-        if now.duration_since(size.looked) < LOOK {
-            return;
-        }
-        size.looked = now;
-        let flight = self.connection.stats().path.cwnd;
-        let bytes = flight
-            .saturating_mul(FLIGHTS)
-            .saturating_add(UNSENT_BYTES)
-            .clamp(super::SEND_WINDOW_BYTES, super::CONNECTION_WINDOW_BYTES);
-        if bytes != size.bytes {
-            size.bytes = bytes;
-            self.connection.set_send_window(bytes);
-        }
-    }
-}
-
 /// Writes the control channel; its end is the connection's.
 async fn control(
     mut send: SendStream,
     mut orders: mpsc::UnboundedReceiver<Command>,
     window: Arc<Window>,
 ) {
-    let connection = window.connection.clone();
+    let connection = window.connection().clone();
     if send.set_priority(CONTROL_RANK).is_err() {
         return;
     }
@@ -406,12 +351,15 @@ async fn write_frame(
     Ok(())
 }
 
-fn rank(urgency: Urgency) -> i32 {
-    match urgency {
-        Urgency::Stat => 2,
-        Urgency::Urgent => 1,
-        Urgency::Routine => 0,
-    }
+/// The more urgent stream first, and of two equally urgent ones the older: what is complete early
+/// is there early, and what a break leaves half done is little.
+fn rank(urgency: Urgency, order: u64) -> i32 {
+    let most = match urgency {
+        Urgency::Stat => 3 * RANKS,
+        Urgency::Urgent => 2 * RANKS,
+        Urgency::Routine => RANKS,
+    };
+    most - i32::try_from(order).unwrap_or(i32::MAX).min(RANKS - 1)
 }
 
 /// Codes are small; what is larger than they can be counts as the largest.
@@ -420,7 +368,9 @@ fn short(code: VarInt) -> u8 {
 }
 
 /// Before all streams.
-const CONTROL_RANK: i32 = 3;
+const CONTROL_RANK: i32 = i32::MAX;
+/// So many streams of a connection are told apart.
+const RANKS: i32 = 1 << 28;
 /// Bytes given to the transport in one part.
 const PART_BYTES: usize = 16 * 1024;
 /// Bytes read at once.
@@ -432,9 +382,3 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How often a write that waits looks for itself: the transport wakes it for room in its usual
 /// window, and an urgent stream may use more than that.
 const RETRY: Duration = Duration::from_millis(50);
-/// How often the path's capacity is looked at.
-const LOOK: Duration = Duration::from_millis(50);
-/// Flights kept: one under way, one whose loss is being repaired, one whose repair was lost.
-const FLIGHTS: u64 = 3;
-/// Bytes kept unsent beside them.
-const UNSENT_BYTES: u64 = 64 * 1024;

@@ -3,24 +3,30 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use quinn::congestion::{BbrConfig, ControllerFactory};
+use quinn::congestion::ControllerFactory;
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
 use quinn::{
     AckFrequencyConfig, ClientConfig, ConnectError, Endpoint, EndpointConfig, IdleTimeout,
-    MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    MtuDiscoveryConfig, ServerConfig, StdSystemTime, TimeSource as _, TokioRuntime,
+    TransportConfig, VarInt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use medrelay_core::congestion::Settings;
+use medrelay_core::time::Timestamp;
 use medrelay_core::transfer::{ALPN, SERVER_NAME};
 
 use crate::carrier::{self, Carrier};
+use crate::controller::LinkCongestion;
 use crate::error::CarrierError;
 
 pub(crate) mod line;
+mod pulse;
+mod window;
 
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +96,8 @@ pub async fn connect(endpoint: &Endpoint, addr: SocketAddr) -> Result<Carrier, C
     })?;
     let handshake = async {
         let connection = connecting.await.map_err(|error| line::reason(&error))?;
-        let (send, receive) = connection.open_bi().await.map_err(|error| line::reason(&error))?;
-        Ok::<_, CarrierError>(line::Line::new(connection, send, receive))
+        let control = connection.open_bi().await.map_err(|error| line::reason(&error))?;
+        Ok::<_, CarrierError>(line::Line::new(connection, control, Some(endpoint.clone())))
     };
     let line = timeout(GREETING, handshake).await.map_err(|_| CarrierError::TimedOut)??;
     Ok(Carrier::new(carrier::Line::Quic(Arc::new(line))))
@@ -105,8 +111,8 @@ pub async fn connect(endpoint: &Endpoint, addr: SocketAddr) -> Result<Carrier, C
 pub async fn accept(incoming: quinn::Incoming) -> Result<Carrier, CarrierError> {
     let handshake = async {
         let connection = incoming.await.map_err(|error| line::reason(&error))?;
-        let (send, receive) = connection.accept_bi().await.map_err(|error| line::reason(&error))?;
-        Ok::<_, CarrierError>(line::Line::new(connection, send, receive))
+        let control = connection.accept_bi().await.map_err(|error| line::reason(&error))?;
+        Ok::<_, CarrierError>(line::Line::new(connection, control, None))
     };
     let line = timeout(GREETING, handshake).await.map_err(|_| CarrierError::TimedOut)??;
     Ok(Carrier::new(carrier::Line::Quic(Arc::new(line))))
@@ -228,7 +234,12 @@ fn transport(controls: u32) -> TransportConfig {
 
 /// What decides how fast to send.
 fn congestion() -> Arc<dyn ControllerFactory + Send + Sync> {
-    Arc::new(BbrConfig::default())
+    // The wall clock only makes flows that share a line look together whether it is empty; it is
+    // read where the transport reads its own, and nothing else depends on it.
+    let wall = StdSystemTime.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = Timestamp::from_micros(i64::try_from(wall.as_micros()).unwrap_or(0));
+    let settings = Settings { window_limit: CONNECTION_WINDOW_BYTES, ..Settings::default() };
+    Arc::new(LinkCongestion::new(settings, wall, Instant::now().into_std()))
 }
 
 /// A UDP socket with room for a burst, for both families where the address is of the newer one.

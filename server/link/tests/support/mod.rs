@@ -216,6 +216,10 @@ impl Impairment {
         self.dead.store(true, Ordering::SeqCst);
     }
 
+    pub fn revive(&self) {
+        self.dead.store(false, Ordering::SeqCst);
+    }
+
     /// A pipe; its ends.
     pub fn pipe(&self) -> (DuplexStream, DuplexStream) {
         let (near, near_inner) = duplex(64 * 1024);
