@@ -7,20 +7,26 @@
 //! seen as the least round-trip time of each round less the least known:
 //!
 //! ```text
-//!             rate grows no more,             no queue: a step more each round
-//!             or a queue appears            ┌──┐  a queue above the target: down to
-//!  Startup ───────────────────────────► Probe ◄┘  what the line holds without it
-//!     ▲                                  │  ▲ ▲
-//!     │ another path          going down │  │ └────────────── ProbeRtt: half the window, when the
-//!     │                 does not help,   ▼  │ the queue went   empty line was not seen for 5 s
-//!  Recover ◄── all lost ──          Contend ┘
+//!           a queue appears, or the          what is under way           ┌─┐ no queue: a step up each
+//!           rate grows no more               is what the line holds      │ │ round; above the target:
+//!  Startup ─────────────────────────► Drain ──────────────────────► Probe ◄┘ down to what it holds
+//!     ▲                                 ▲                            │  ▲
+//!     │ another path      a queue again │   goal reached             │  │ the line was seen empty,
+//!     │                                 └─── Recover ───────────►    ▼  │ or 5 s without that are over
+//!  anywhere ── everything lost for long ────────▲               ProbeRtt
+//!                                                                    │  ▲ every 5 s
+//!                             the queue stays though we gave way     ▼  │
+//!                             (until it goes)                     Contend
 //! ```
 //!
 //! Every flow adds the same and gives up in proportion, at the same sign (the queue is common to
-//! them), so that shares become equal. Beside a flow that fills the queue whatever happens, giving
-//! way would be giving up: `Contend` then yields to loss, as that flow does, until the queue goes.
+//! them) and the largest first, so that shares become equal. What keeps them equal is that all know
+//! the empty line: flows look for it in the same moment of the clock. A queue that is still there
+//! then belongs to a flow that fills it whatever happens, and giving way would be giving up:
+//! `Contend` yields to loss, as that flow does, until the queue goes.
 //!
-//! No clock and no randomness: moments are arguments, counted from any origin.
+//! No clock and no randomness: moments are arguments. They are counted from an origin that is best
+//! common to flows that share a line, such as that of the wall clock.
 
 mod delivery;
 mod filter;
@@ -32,7 +38,8 @@ use delivery::{Batch, Delivery};
 use filter::{AckLumps, Largest, Least, Losses};
 use phase::{Phase, Round};
 
-/// Packets that may be under way before anything is known of the line (RFC 9002 section 7.2).
+/// Packets that may be under way before anything is known of the line: twice what RFC 9002 section
+/// 7.2 gives, but spaced over a round trip.
 const INITIAL_PACKETS: u64 = 20;
 /// Packets that may be under way whatever happens, so that loss is still noticed by gaps.
 const MINIMUM_PACKETS: u64 = 4;

@@ -38,7 +38,7 @@ const CONTEND_CUT: f64 = 0.7;
 /// An empty line not seen for so long is looked for.
 const EMPTY_WITHIN: Duration = Duration::from_secs(5);
 /// The share of what the line holds that is kept under way meanwhile.
-const LOOKING_SHARE: u64 = 4;
+const LOOKING_SHARE: u64 = 2;
 /// How long the window is kept low to look for it.
 const LOOK_FOR: Duration = Duration::from_millis(200);
 /// The queue that is never filled further, however it came about.
