@@ -404,7 +404,7 @@ async fn again(relay: &mut Relay) -> Result<()> {
 fn every_store_function_has_a_caller() -> Result<()> {
     let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/src");
     let mut callers = String::new();
-    for folder in ["service", "store"] {
+    for folder in ["service", "store", "app"] {
         read_all(&server.join(folder), &mut callers)?;
     }
     let mut functions = String::new();
