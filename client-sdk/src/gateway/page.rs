@@ -33,6 +33,7 @@ pub async fn serve(listener: TcpListener, watcher: Arc<Watcher>, stop: Cancellat
         .route("/page.js", get(|| text("text/javascript", include_str!("page/page.js"))))
         .route("/status.json", get(status))
         .route("/items/{id}", get(item))
+        .route("/items/{id}/seen", post(seen))
         .route("/studies/{study}/send", post(send))
         .route("/studies/{study}/leave-out", post(leave_out))
         .layer(middleware::from_fn(guard))
@@ -94,6 +95,14 @@ async fn item(
         "application/octet-stream"
     };
     Ok(([(header::CONTENT_TYPE, kind)], Body::from(bytes)).into_response())
+}
+
+async fn seen(
+    State(watcher): State<Arc<Watcher>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    watcher.spool.note_seen(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn send(

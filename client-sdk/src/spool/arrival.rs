@@ -141,9 +141,8 @@ impl Spool {
         let syntax = meta.transfer_syntax.ok_or_else(|| {
             SpoolError::Unreadable("the file does not say its transfer syntax".into())
         })?;
-        let mut arrival = self
-            .receive(meta.sop_class, meta.sop_instance, syntax, meta.source, urgency)
-            .await?;
+        let mut arrival =
+            self.receive(meta.sop_class, meta.sop_instance, syntax, meta.source, urgency).await?;
         let mut file = tokio::fs::File::open(&path).await?;
         tokio::io::AsyncSeekExt::seek(&mut file, std::io::SeekFrom::Start(offset)).await?;
         loop {
@@ -160,9 +159,7 @@ impl Spool {
 impl Arrival {
     /// Takes the next bytes of the data set.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), SpoolError> {
-        self.scanner
-            .feed(&bytes)
-            .map_err(|error| SpoolError::Unreadable(error.to_string()))?;
+        self.scanner.feed(&bytes).map_err(|error| SpoolError::Unreadable(error.to_string()))?;
         self.hash.update(&bytes);
         self.bytes += bytes.len() as u64;
         self.file.write_all(&bytes).await.map_err(full_or_broken)
@@ -171,8 +168,7 @@ impl Arrival {
     /// Makes the object durable and files it.
     pub async fn finish(self) -> Result<Taken, SpoolError> {
         let Self { spool, id, temporary, mut file, scanner, encoding, announced, hash, .. } = self;
-        let header =
-            scanner.finish().map_err(|error| SpoolError::Unreadable(error.to_string()))?;
+        let header = scanner.finish().map_err(|error| SpoolError::Unreadable(error.to_string()))?;
         let envelope = Envelope {
             transfer_syntax: &announced.transfer_syntax,
             big_endian: encoding == Encoding::ExplicitBig,

@@ -109,6 +109,12 @@ impl Spool {
 
     /// The document of an item, and its media type; it counts as seen.
     pub async fn document(&self, item: &str) -> Result<(PathBuf, String), SpoolError> {
+        let media_type = self.note_seen(item).await?;
+        media_type.map(|kind| (self.item_path(item), kind)).ok_or(SpoolError::Unknown)
+    }
+
+    /// Somebody has read an item here; says the media type of its document, if it has one.
+    pub async fn note_seen(&self, item: &str) -> Result<Option<String>, SpoolError> {
         let row = sqlx::query(
             "UPDATE items SET seen_at = COALESCE(seen_at, $2) WHERE id = $1 RETURNING media_type",
         )
@@ -117,8 +123,7 @@ impl Spool {
         .fetch_optional(self.db())
         .await?
         .ok_or(SpoolError::Unknown)?;
-        let media_type: Option<String> = row.get(0);
-        media_type.map(|kind| (self.item_path(item), kind)).ok_or(SpoolError::Unknown)
+        Ok(row.get(0))
     }
 }
 

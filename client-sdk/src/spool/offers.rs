@@ -52,10 +52,8 @@ impl Spool {
         for row in &due {
             self.settle_study(natural(row.get(0))).await?;
         }
-        let next: Option<i64> = sqlx::query("SELECT MIN(settle_at) FROM studies")
-            .fetch_one(self.db())
-            .await?
-            .get(0);
+        let next: Option<i64> =
+            sqlx::query("SELECT MIN(settle_at) FROM studies").fetch_one(self.db()).await?.get(0);
         Ok(next.map(Timestamp::from_micros))
     }
 
@@ -63,13 +61,12 @@ impl Spool {
     pub async fn settle_study(&self, study: u64) -> Result<(), SpoolError> {
         let study = integer(study);
         let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
-        let flagged: i64 = sqlx::query(
-            "SELECT COUNT(*) FROM objects WHERE study_key = $1 AND state = 'flagged'",
-        )
-        .bind(study)
-        .fetch_one(&mut *tx)
-        .await?
-        .get(0);
+        let flagged: i64 =
+            sqlx::query("SELECT COUNT(*) FROM objects WHERE study_key = $1 AND state = 'flagged'")
+                .bind(study)
+                .fetch_one(&mut *tx)
+                .await?
+                .get(0);
         let fresh = sqlx::query(
             "SELECT id FROM objects WHERE study_key = $1 AND state = 'kept' AND manifest_key IS NULL \
              ORDER BY series_number, series_uid, instance_number, sop_instance",
@@ -93,12 +90,14 @@ impl Spool {
                 .await?
                 .get(0);
                 for (position, row) in part.iter().enumerate() {
-                    sqlx::query("UPDATE objects SET manifest_key = $2, position = $3 WHERE id = $1")
-                        .bind(row.get::<String, _>(0))
-                        .bind(manifest)
-                        .bind(integer(position as u64))
-                        .execute(&mut *tx)
-                        .await?;
+                    sqlx::query(
+                        "UPDATE objects SET manifest_key = $2, position = $3 WHERE id = $1",
+                    )
+                    .bind(row.get::<String, _>(0))
+                    .bind(manifest)
+                    .bind(integer(position as u64))
+                    .execute(&mut *tx)
+                    .await?;
                 }
             }
         }
@@ -261,16 +260,20 @@ impl Spool {
         .bind(signature)
         .execute(&mut *tx)
         .await?;
-        sqlx::query("UPDATE objects SET state = 'stored' WHERE manifest_key = $1 AND state = 'kept'")
+        sqlx::query(
+            "UPDATE objects SET state = 'stored' WHERE manifest_key = $1 AND state = 'kept'",
+        )
+        .bind(integer(key))
+        .execute(&mut *tx)
+        .await?;
+        for index in aside {
+            sqlx::query(
+                "UPDATE objects SET state = 'aside' WHERE manifest_key = $1 AND position = $2",
+            )
             .bind(integer(key))
+            .bind(i64::from(*index))
             .execute(&mut *tx)
             .await?;
-        for index in aside {
-            sqlx::query("UPDATE objects SET state = 'aside' WHERE manifest_key = $1 AND position = $2")
-                .bind(integer(key))
-                .bind(i64::from(*index))
-                .execute(&mut *tx)
-                .await?;
         }
         tx.commit().await?;
         self.note_change();

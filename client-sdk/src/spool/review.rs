@@ -53,16 +53,18 @@ impl Spool {
 
     async fn decide(&self, study: u64, state: &str) -> Result<u64, SpoolError> {
         let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
-        let rows =
-            sqlx::query("SELECT id, sop_instance, flag FROM objects WHERE study_key = $1 AND state = 'flagged'")
-                .bind(integer(study))
-                .fetch_all(&mut *tx)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT id, sop_instance, flag FROM objects WHERE study_key = $1 AND state = 'flagged'",
+        )
+        .bind(integer(study))
+        .fetch_all(&mut *tx)
+        .await?;
         if rows.is_empty() {
             return Err(SpoolError::Unknown);
         }
         for row in &rows {
-            let twin = row.get::<Option<String>, _>(2).as_deref() == Some(Flag::OtherContent.as_str());
+            let twin =
+                row.get::<Option<String>, _>(2).as_deref() == Some(Flag::OtherContent.as_str());
             sqlx::query("UPDATE objects SET state = $2 WHERE id = $1")
                 .bind(row.get::<String, _>(0))
                 .bind(state)

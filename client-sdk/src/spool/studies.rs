@@ -101,10 +101,11 @@ impl Spool {
             self.forget_file(&whole.id, whole.bytes + whole.data_offset).await;
             return Ok(Taken::Same { study: natural(row.get(0)) });
         }
-        let twin = sqlx::query("SELECT 1 FROM objects WHERE sop_instance = $1 AND state <> 'discarded'")
-            .bind(whole.facts.sop_instance.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let twin =
+            sqlx::query("SELECT 1 FROM objects WHERE sop_instance = $1 AND state <> 'discarded'")
+                .bind(whole.facts.sop_instance.as_str())
+                .fetch_optional(&mut *tx)
+                .await?;
         let (study, other_patient) = self.study_for(&mut tx, &whole).await?;
         let flag = match (twin, other_patient) {
             (Some(_), _) => Some(Flag::OtherContent),
