@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::relay::{Authority, CLINIC, GATEWAY};
+use crate::authority::Authority;
+use crate::relay::{CLINIC, GATEWAY};
 use crate::{pem, pem_text};
 
 /// A relay's web server, as far as joining needs one; keeps the bodies that it is sent.

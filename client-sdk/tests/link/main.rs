@@ -2,6 +2,7 @@
 //! the loopback: studies, cuts, priorities, ceilings, receipts, items, both carriers, joining,
 //! renewal, revocation, the self-test.
 
+mod authority;
 mod joining;
 mod proxy;
 mod relay;
