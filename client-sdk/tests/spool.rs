@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use medrelay_client::spool::{Flag, Retention, Spool, SpoolError, SpoolSettings, StudyState, Taken};
+use medrelay_client::spool::{
+    Flag, Retention, Spool, SpoolError, SpoolSettings, StudyState, Taken,
+};
 use medrelay_core::time::{ManualClock, SeededEntropy, Span, Timestamp};
 use medrelay_core::transfer::message::{Item, ItemKind};
 use medrelay_core::transfer::{Outcome, RefusalCode, Urgency};
@@ -122,9 +124,8 @@ async fn everything_survives_a_crash_and_left_overs_are_swept() -> Result<()> {
     for instance in &study {
         put(&spool, instance).await?;
     }
-    let mut half = spool
-        .receive(None, None, study[0].transfer_syntax.clone(), None, Urgency::Routine)
-        .await?;
+    let mut half =
+        spool.receive(None, None, study[0].transfer_syntax.clone(), None, Urgency::Routine).await?;
     half.write(bytes::Bytes::from_static(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 192")).await?;
     // What a power cut leaves of it; the process that held the spool is gone with it.
     let incoming = bench.folder.path().join("incoming");
@@ -175,7 +176,10 @@ async fn what_looks_wrong_waits_for_a_person() -> Result<()> {
     let stranger =
         PhantomSpec { patient, study: Some(spec.study_uid()), ..PhantomSpec::tiny(4, 4) };
     let strange = stranger.instance(0, 2);
-    ensure!(matches!(put(&spool, &strange).await?, Taken::Flagged { flag: Flag::OtherPatient, .. }));
+    ensure!(matches!(
+        put(&spool, &strange).await?,
+        Taken::Flagged { flag: Flag::OtherPatient, .. }
+    ));
 
     // A picture of one single shade.
     let mut blank = study[1].clone();

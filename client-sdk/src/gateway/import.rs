@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use medrelay_core::transfer::Urgency;
 use medrelay_dicom::part10;
 
@@ -21,6 +23,8 @@ const ZIP_ENTRIES: usize = 100_000;
 const ZIP_ENTRY_BYTES: u64 = 8 << 30;
 /// Bytes out of an archive for one byte of it.
 const ZIP_RATIO: u64 = 200;
+/// Files taken at the same time.
+const AT_ONCE: usize = 6;
 /// The name of a CD's index, which is DICOM and no image.
 const INDEX: &str = "DICOMDIR";
 
@@ -51,6 +55,24 @@ pub struct Unreadable {
 }
 
 impl Found {
+    fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Foreign => self.foreign += 1,
+            Kind::Unreadable(reason) => {
+                let number = self.looked_at() + 1;
+                self.unreadable.push(Unreadable { number, reason });
+            }
+            Kind::Taken(taken) => {
+                self.studies.insert(taken.study());
+                match taken {
+                    Taken::Fresh { .. } => self.fresh += 1,
+                    Taken::Same { .. } => self.same += 1,
+                    Taken::Flagged { .. } => self.flagged += 1,
+                }
+            }
+        }
+    }
+
     fn looked_at(&self) -> u64 {
         self.fresh + self.same + self.flagged + self.foreign + self.unreadable.len() as u64
     }
@@ -68,6 +90,7 @@ pub async fn import(
     mut progress: impl FnMut(&Found),
 ) -> Result<Found, SpoolError> {
     let mut found = Found::default();
+    let mut taking = FuturesUnordered::new();
     let mut waiting: Vec<(PathBuf, u32, Option<tempfile::TempDir>)> =
         paths.iter().rev().map(|path| (path.clone(), 0, None)).collect();
     while let Some((path, depth, unpacked)) = waiting.pop() {
@@ -80,6 +103,9 @@ pub async fn import(
             }
             waiting.extend(below.into_iter().map(|child| (child, depth, None)));
         } else if path.as_os_str().is_empty() {
+            while let Some(one) = taking.next().await {
+                found.count(one?);
+            }
             drop(unpacked);
         } else if depth < ZIP_DEPTH && is_zip(&path)? {
             let folder = unzip(&path).await;
@@ -91,40 +117,50 @@ pub async fn import(
                 }
             }
         } else {
-            take(spool, &path, urgency, &mut found).await?;
+            // While one waits for the disk, the others are read.
+            taking.push(async move { take_one(spool, &path, urgency).await });
+            if taking.len() >= AT_ONCE
+                && let Some(one) = taking.next().await
+            {
+                found.count(one?);
+            }
         }
+        progress(&found);
+    }
+    while let Some(one) = taking.next().await {
+        found.count(one?);
         progress(&found);
     }
     Ok(found)
 }
 
-/// Takes one file.
+/// Takes one file and counts it.
 pub(super) async fn take(
     spool: &Spool,
     path: &Path,
     urgency: Urgency,
     found: &mut Found,
 ) -> Result<(), SpoolError> {
+    found.count(take_one(spool, path, urgency).await?);
+    Ok(())
+}
+
+/// What a file was.
+enum Kind {
+    Taken(Taken),
+    Foreign,
+    Unreadable(String),
+}
+
+async fn take_one(spool: &Spool, path: &Path, urgency: Urgency) -> Result<Kind, SpoolError> {
     if path.file_name().is_some_and(|name| name.eq_ignore_ascii_case(INDEX)) || !is_dicom(path)? {
-        found.foreign += 1;
-        return Ok(());
+        return Ok(Kind::Foreign);
     }
     match spool.take_file(path, urgency).await {
-        Ok(taken) => {
-            found.studies.insert(taken.study());
-            match taken {
-                Taken::Fresh { .. } => found.fresh += 1,
-                Taken::Same { .. } => found.same += 1,
-                Taken::Flagged { .. } => found.flagged += 1,
-            }
-        }
-        Err(SpoolError::Unreadable(reason)) => {
-            let number = found.looked_at() + 1;
-            found.unreadable.push(Unreadable { number, reason });
-        }
-        Err(error) => return Err(error),
+        Ok(taken) => Ok(Kind::Taken(taken)),
+        Err(SpoolError::Unreadable(reason)) => Ok(Kind::Unreadable(reason)),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 fn children(folder: &Path) -> Result<Vec<PathBuf>, SpoolError> {

@@ -104,7 +104,7 @@ impl Spool {
             sqlx::query("UPDATE objects SET deleted_at = $2 WHERE id = $1")
                 .bind(&id)
                 .bind(self.now().micros())
-                .execute(self.db())
+                .execute(self.writer())
                 .await?;
             self.forget_file(&id, bytes).await;
             freed += bytes;
@@ -148,7 +148,7 @@ impl Spool {
         .bind(integer(study))
         .fetch_all(self.db())
         .await?;
-        let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(
             "UPDATE objects SET deleted_at = $2, state = CASE WHEN state IN ('flagged', 'kept') THEN 'discarded' ELSE state END \
              WHERE study_key = $1 AND deleted_at IS NULL",

@@ -89,7 +89,7 @@ impl Spool {
         .bind(item.attachment.as_ref().map(|attachment| attachment.media_type.as_str()))
         .bind(item.attachment.as_ref().map(|attachment| integer(attachment.bytes)))
         .bind(self.now().micros())
-        .execute(self.db())
+        .execute(self.writer())
         .await?;
         self.note_change();
         Ok(())
@@ -120,7 +120,7 @@ impl Spool {
         )
         .bind(item)
         .bind(self.now().micros())
-        .fetch_optional(self.db())
+        .fetch_optional(self.writer())
         .await?
         .ok_or(SpoolError::Unknown)?;
         Ok(row.get(0))

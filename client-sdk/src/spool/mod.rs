@@ -94,6 +94,9 @@ pub struct Spool {
 struct Inner {
     root: PathBuf,
     db: SqlitePool,
+    /// One connection for everything that writes: SQLite has one writer, and a queue in front of it
+    /// is fairer and quicker than its sleeping and trying again.
+    writer: SqlitePool,
     settings: SpoolSettings,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -125,8 +128,8 @@ impl Spool {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(std::time::Duration::from_secs(10));
-        // One writer: SQLite has no more, and a queue in front of it is fairer than its retries.
-        let db = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let db = SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
         sqlx::migrate!("./migrations")
             .run(&db)
             .await
@@ -135,6 +138,7 @@ impl Spool {
             inner: Arc::new(Inner {
                 root: root.to_owned(),
                 db,
+                writer,
                 settings,
                 clock,
                 entropy,
@@ -155,6 +159,7 @@ impl Spool {
     /// Closes the database; what was promised is on the disk with or without it.
     pub async fn close(&self) {
         self.inner.db.close().await;
+        self.inner.writer.close().await;
     }
 
     /// The present moment.
@@ -179,6 +184,10 @@ impl Spool {
 
     fn db(&self) -> &SqlitePool {
         &self.inner.db
+    }
+
+    fn writer(&self) -> &SqlitePool {
+        &self.inner.writer
     }
 
     fn note_change(&self) {

@@ -60,7 +60,7 @@ impl Spool {
     /// Makes an offer of what has come for one study, unless a person must look first.
     pub async fn settle_study(&self, study: u64) -> Result<(), SpoolError> {
         let study = integer(study);
-        let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         let flagged: i64 =
             sqlx::query("SELECT COUNT(*) FROM objects WHERE study_key = $1 AND state = 'flagged'")
                 .bind(study)
@@ -165,7 +165,7 @@ impl Spool {
             .bind(integer(key))
             .bind(raw)
             .bind(signature)
-            .execute(self.db())
+            .execute(self.writer())
             .await?;
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Spool {
         key: u64,
         entries: &[(u32, Outcome)],
     ) -> Result<(), SpoolError> {
-        let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         let mut problems = Vec::new();
         for (index, outcome) in entries {
             let (state, problem) = match outcome {
@@ -235,7 +235,7 @@ impl Spool {
                 sqlx::query("UPDATE manifests SET refused = $2 WHERE key = $1")
                     .bind(integer(key))
                     .bind(reason)
-                    .execute(self.db())
+                    .execute(self.writer())
                     .await?;
             }
         }
@@ -250,7 +250,7 @@ impl Spool {
         signature: &[u8],
         aside: &[u32],
     ) -> Result<(), SpoolError> {
-        let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(
             "UPDATE manifests SET committed_at = $2, receipt = $3, receipt_signature = $4 WHERE key = $1",
         )
@@ -294,7 +294,7 @@ impl Spool {
             .bind(integer(key))
             .bind(i64::from(index))
             .bind(state)
-            .execute(self.db())
+            .execute(self.writer())
             .await?;
         self.note_change();
         Ok(())

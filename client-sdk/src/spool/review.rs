@@ -52,7 +52,7 @@ impl Spool {
     }
 
     async fn decide(&self, study: u64, state: &str) -> Result<u64, SpoolError> {
-        let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         let rows = sqlx::query(
             "SELECT id, sop_instance, flag FROM objects WHERE study_key = $1 AND state = 'flagged'",
         )

@@ -87,7 +87,7 @@ pub struct Problem {
 impl Spool {
     /// Writes the row of an object whose file is durable.
     pub(super) async fn file_object(&self, whole: Whole) -> Result<Taken, SpoolError> {
-        let mut tx = self.db().begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer().begin_with("BEGIN IMMEDIATE").await?;
         let same = sqlx::query(
             "SELECT study_key FROM objects WHERE sop_instance = $1 AND sha256 = $2 AND transfer_syntax = $3",
         )
@@ -205,7 +205,7 @@ impl Spool {
         let done = sqlx::query("UPDATE studies SET urgency = $2 WHERE key = $1")
             .bind(integer(study))
             .bind(urgency as i64)
-            .execute(self.db())
+            .execute(self.writer())
             .await?;
         self.note_change();
         if done.rows_affected() == 0 { Err(SpoolError::Unknown) } else { Ok(()) }
@@ -259,7 +259,7 @@ impl Spool {
         .bind(code)
         .bind(detail)
         .bind(study.map(integer))
-        .execute(self.db())
+        .execute(self.writer())
         .await?;
         if again.rows_affected() == 0 {
             sqlx::query(
@@ -269,7 +269,7 @@ impl Spool {
             .bind(code)
             .bind(study.map(integer))
             .bind(detail)
-            .execute(self.db())
+            .execute(self.writer())
             .await?;
         }
         self.note_change();
