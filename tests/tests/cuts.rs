@@ -63,6 +63,27 @@ impl Scene {
         Ok(line.and_then(|line| line["stored"].as_u64()).unwrap_or(0))
     }
 
+    /// Breaks something: the line, either end, or the address.
+    async fn strike(&mut self, dice: &Dice) -> Result<()> {
+        match dice.between(0, 5) {
+            0 => {
+                self.gateway.kill()?;
+                self.gateway.start().await?;
+            }
+            1 => {
+                self.site.kill()?;
+                self.site.start().await?;
+            }
+            2 => self.line.rebind(),
+            _ => {
+                self.line.down();
+                tokio::time::sleep(Duration::from_millis(dice.between(100, 2_500))).await;
+                self.line.up();
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until bytes reach the relay again; answers how long that took.
     async fn flows_again(&self) -> Result<Duration> {
         let (begun, before) = (Instant::now(), self.line.counters().to_target.bytes());
@@ -127,22 +148,7 @@ async fn a_study_survives_cuts_kills_and_new_addresses() -> Result<()> {
             println!("all of it had crossed after {round} cuts");
             break;
         }
-        match dice.between(0, 5) {
-            0 => {
-                scene.gateway.kill()?;
-                scene.gateway.start().await?;
-            }
-            1 => {
-                scene.site.kill()?;
-                scene.site.start().await?;
-            }
-            2 => scene.line.rebind(),
-            _ => {
-                scene.line.down();
-                tokio::time::sleep(Duration::from_millis(dice.between(100, 2_500))).await;
-                scene.line.up();
-            }
-        }
+        scene.strike(&dice).await?;
         returns.push(scene.flows_again().await?);
     }
     scene.gateway.wait_until_committed(2, PATIENCE).await?;

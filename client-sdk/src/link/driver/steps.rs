@@ -2,7 +2,7 @@
 
 use medrelay_core::transfer::gateway::Step;
 use medrelay_core::transfer::message::{Item, Welcome};
-use medrelay_core::transfer::{CloseCode, RefusalCode, StreamHeader};
+use medrelay_core::transfer::{CloseCode, RefusalCode, StreamHeader, Urgency};
 use tokio::time::Instant;
 
 use super::clerk::Call;
@@ -33,27 +33,9 @@ impl<S: Shelf> Conversation<'_, S> {
             Step::Welcomed(welcome) => self.welcomed(&welcome),
             Step::Prepare { key, index } => self.prepare(key, index),
             Step::Transmit { key, study, index, offset, pack, urgency } => {
-                let (pack_bytes, hash) = (pack.bytes, pack.sha256);
-                let header =
-                    StreamHeader::Instance { study, index, offset, pack_bytes, pack: hash };
-                match self.packer.get((key, index)) {
-                    Some(pack) => {
-                        let carrier = &self.dialed.carrier;
-                        self.streams.send(
-                            self.shared,
-                            carrier,
-                            (key, index),
-                            header,
-                            pack,
-                            urgency,
-                        );
-                    }
-                    None => {
-                        // Let go by mistake: it is made again.
-                        let steps = self.session.broken(key, index);
-                        self.carry_out(steps);
-                    }
-                }
+                let (pack_bytes, pack) = (pack.bytes, pack.sha256);
+                let header = StreamHeader::Instance { study, index, offset, pack_bytes, pack };
+                self.transmit((key, index), header, urgency);
             }
             Step::Urgency { key, index, urgency } => {
                 self.streams.reprioritize((key, index), urgency);
@@ -87,6 +69,20 @@ impl<S: Shelf> Conversation<'_, S> {
                 let is_leaving = self.watch.is_leaving;
                 let end = if is_leaving { self.watch.farewell() } else { closed(code) };
                 self.end.get_or_insert(end);
+            }
+        }
+    }
+
+    fn transmit(&mut self, entry: (u64, u32), header: StreamHeader, urgency: Urgency) {
+        match self.packer.get(entry) {
+            Some(pack) => {
+                let carrier = &self.dialed.carrier;
+                self.streams.send(self.shared, carrier, entry, header, pack, urgency);
+            }
+            None => {
+                // Let go by mistake: it is made again.
+                let steps = self.session.broken(entry.0, entry.1);
+                self.carry_out(steps);
             }
         }
     }

@@ -1,3 +1,5 @@
+//! The identity on the disk: made, read, refused, renewed.
+
 use anyhow::Result;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
