@@ -2,7 +2,8 @@
 //! every byte as it was made, nothing twice, and hardly anything is sent again.
 //!
 //! `MEDRELAY_CUT_ROUNDS` sets the number of cuts (12; the promise is made for 50), `MEDRELAY_CUT_SLICES` the slices of the study
-//! (120; 300), `MEDRELAY_CUT_SEED` the seed of a run that is to be repeated.
+//! (120; 300), `MEDRELAY_CUT_SEED` the seed of a run that is to be repeated, `MEDRELAY_CUT_KIND` lets
+//! only one thing happen: 0 the gateway is killed, 1 the relay, 2 the address changes, 3 the line is cut.
 
 use std::fs;
 use std::path::PathBuf;
@@ -65,7 +66,7 @@ impl Scene {
 
     /// Breaks something: the line, either end, or the address.
     async fn strike(&mut self, dice: &Dice) -> Result<()> {
-        match dice.between(0, 5) {
+        match number("MEDRELAY_CUT_KIND", dice.between(0, 5))? {
             0 => {
                 self.gateway.kill()?;
                 self.gateway.start().await?;
