@@ -64,9 +64,10 @@ impl Scene {
         Ok(line.and_then(|line| line["stored"].as_u64()).unwrap_or(0))
     }
 
-    /// Breaks something: the line, either end, or the address.
-    async fn strike(&mut self, dice: &Dice) -> Result<()> {
-        match number("MEDRELAY_CUT_KIND", dice.between(0, 5))? {
+    /// Breaks something: the line, either end, or the address. Answers how many relays that has killed.
+    async fn strike(&mut self, dice: &Dice) -> Result<u64> {
+        let kind = number("MEDRELAY_CUT_KIND", dice.between(0, 5))?;
+        match kind {
             0 => {
                 self.gateway.kill()?;
                 self.gateway.start().await?;
@@ -82,7 +83,7 @@ impl Scene {
                 self.line.up();
             }
         }
-        Ok(())
+        Ok(u64::from(kind == 1))
     }
 
     /// Waits until bytes reach the relay again; answers how long that took.
@@ -149,7 +150,7 @@ async fn a_study_survives_cuts_kills_and_new_addresses() -> Result<()> {
             println!("all of it had crossed after {round} cuts");
             break;
         }
-        scene.strike(&dice).await?;
+        relay_kills += scene.strike(&dice).await?;
         returns.push(scene.flows_again().await?);
     }
     scene.gateway.wait_until_committed(2, PATIENCE).await?;
