@@ -76,7 +76,8 @@ e2e-main: peers build
 
 e2e: peers build
 	$(call say,stories with the built program)
-	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast --test e2e_main --test journey --test crash --test disk --test hostile
+	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast --test e2e_main --test journey --test crash --test disk --test hostile \
+		--test gateway --test joining --test cuts --test full --test county
 
 bench: bench-ingest bench-wan
 

@@ -3,7 +3,7 @@
 //!
 //! `MEDRELAY_COUNTY_GATEWAYS` sets their number (8; the promise is made for 50), `MEDRELAY_COUNTY_SHARE` the share of its fair
 //! part in percent that each must get (50, since the machine is shared with other tests; the promise is 70),
-//! `MEDRELAY_COUNTY_WARM_UP` the seconds that they may take to find it (20).
+//! `MEDRELAY_COUNTY_WARM_UP` the seconds that they may take to find it (40).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,7 +119,7 @@ async fn county(
 async fn every_gateway_gets_its_share_and_stat_goes_first() -> Result<()> {
     let count = number("MEDRELAY_COUNTY_GATEWAYS", 8)?;
     let share = number("MEDRELAY_COUNTY_SHARE", 50)? as u64;
-    let warm_up = Duration::from_secs(number("MEDRELAY_COUNTY_WARM_UP", 20)? as u64);
+    let warm_up = Duration::from_secs(number("MEDRELAY_COUNTY_WARM_UP", 40)? as u64);
     let mut site = Site::with_link(&[("disk", "reserve_mib = 16")])?;
     site.start().await?;
     let people = Consortium::found(&site, None).await?;
