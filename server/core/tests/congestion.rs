@@ -183,6 +183,20 @@ fn fifty_flows_share_equally() {
 }
 
 #[test]
+fn shares_are_found_soon() {
+    let seconds = 20.0;
+    for (line, count) in [
+        (line(16.0, 60, 0.0), 8),
+        (line(20.0, 60, 1.0), 10),
+        (line(100.0, 60, 0.0), 50),
+        (line(100.0, 30, 0.0), 50),
+    ] {
+        let (least, most) = shares(&line, count, false, seconds);
+        assert!(least >= 0.75, "{least:.2} to {most:.2} of {count} on {line:?}");
+    }
+}
+
+#[test]
 fn beside_cubic_neither_starves() {
     for line in
         [line(20.0, 60, 0.0), line(100.0, 30, 0.0), line(8.0, 120, 0.0), line(1.0, 150, 0.0)]

@@ -23,6 +23,8 @@ const STARTUP_LOSS: f64 = 0.12;
 const PROBE_GAIN: f64 = 1.5;
 /// The window, as a multiple of what the line seems to hold, up to which steps grow.
 const KNOWN: f64 = 1.05;
+/// Rounds without a queue after which steps grow.
+const CALM_ROUNDS: u8 = 8;
 /// What is left of the window that would just leave no queue, when going down.
 const DRAIN: f64 = 0.96;
 /// What going down leaves at least of the window that had no queue.
@@ -70,6 +72,8 @@ pub(super) enum Phase {
     Probe {
         /// Bytes added at the end of the next round.
         step: u64,
+        /// Rounds without a queue in a row.
+        calm: u8,
     },
     /// A queue that does not go when we give way: yielding to loss only.
     Contend,
@@ -324,7 +328,7 @@ impl Model {
 
     /// Enters `Probe`; `settle` when the window has just come down.
     fn probe(&mut self, now: Duration, settle: bool) {
-        self.phase = Phase::Probe { step: self.datagram };
+        self.phase = Phase::Probe { step: self.datagram, calm: 0 };
         if settle {
             self.settle(now);
         }
@@ -338,7 +342,7 @@ impl Model {
     }
 
     fn probe_round(&mut self, now: Duration, round: &Round) {
-        let Phase::Probe { step } = self.phase else {
+        let Phase::Probe { step, calm } = self.phase else {
             return;
         };
         let least = self.least_kept.unwrap_or_default();
@@ -366,14 +370,16 @@ impl Model {
         let known = self.window as f64 <= held * KNOWN;
         let added = if known { step } else { self.datagram };
         self.set_window(self.window.saturating_add(added).min(self.probe_limit(now)));
-        let step = if self.queue > no_queue {
-            self.datagram
-        } else if known {
-            (step * 2).min((self.window / 8).max(self.datagram))
-        } else {
-            step
+        let calm = if self.queue > no_queue { 0 } else { calm.saturating_add(1) };
+        // Steps that grow with the window give a large flow its old share back before the others
+        // have theirs. Only when nobody has filled the line for long is it somebody's to find.
+        let longest = if calm < CALM_ROUNDS { 2 * self.datagram } else { self.window / 8 };
+        let step = match (calm, known) {
+            (0, _) => self.datagram,
+            (_, true) => (step * 2).min(longest.max(self.datagram)),
+            (_, false) => step,
         };
-        self.phase = Phase::Probe { step };
+        self.phase = Phase::Probe { step, calm };
     }
 
     /// More is lost than chance explains and no delay shows why: the queue is too short for that,
