@@ -22,9 +22,12 @@ use crate::service::{Error, Service};
 
 /// Memory for small packs of all connections, in KiB.
 pub(super) const MEMORY_KIB: usize = 64 << 10;
-/// A pack up to this size is held in memory until it is whole, in bytes: the usual slice.
-const SMALL_BYTES: u64 = 4 << 20;
-/// Bytes gathered before the disk is touched, and read at once.
+/// A pack up to this size is held in memory until it is whole, in bytes. What is in memory when the
+/// process dies crosses the line twice, so that only what costs less than its file is held there.
+const SMALL_BYTES: u64 = 32 << 10;
+/// Bytes gathered before a file is written to, for the same reason no more than this.
+const WRITE_BYTES: usize = 32 << 10;
+/// Bytes read at once.
 const BLOCK_BYTES: usize = 256 << 10;
 /// Bytes that a power cut may cost a large pack.
 const SYNC_BYTES: u64 = 4 << 20;
@@ -344,7 +347,7 @@ impl Pack {
     }
 }
 
-/// A pack's file being written, in few large blocking steps.
+/// A pack's file being written, in blocking steps.
 struct Appender {
     file: Option<File>,
     pending: Vec<u8>,
@@ -354,7 +357,7 @@ struct Appender {
 impl Appender {
     async fn append(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         self.pending.extend_from_slice(bytes);
-        if self.pending.len() < BLOCK_BYTES {
+        if self.pending.len() < WRITE_BYTES {
             return Ok(());
         }
         self.flush(false).await
@@ -394,7 +397,7 @@ async fn open(partials: &Arc<Partials>, announced: &Announced) -> Result<Appende
     });
     let file =
         file.await?.ok_or_else(|| damaged("less of the pack is here than the stream says"))?;
-    Ok(Appender { file: Some(file), pending: Vec::with_capacity(BLOCK_BYTES), unsynced: 0 })
+    Ok(Appender { file: Some(file), pending: Vec::with_capacity(WRITE_BYTES), unsynced: 0 })
 }
 
 fn damaged(detail: &str) -> Refusal {
