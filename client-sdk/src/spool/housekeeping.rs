@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use rustix::fs::FlockOperation;
 use sqlx::Row as _;
 
 use super::arrival::blocking;
-use super::{Retention, Spool, SpoolError, integer, natural};
+use super::{Retention, Spool, SpoolError, integer, lock, natural};
 
 impl Spool {
     /// Removes what has no row: a power cut came between the file and it. Counts what is held.
@@ -23,7 +24,10 @@ impl Spool {
             held += natural(row.get(1));
         }
         self.inner.held.store(held, Ordering::Relaxed);
-        if !self.is_owner() {
+        // Somebody who is adding something has files that have no row yet; another start sweeps.
+        let guests = self.inner.root.join("guests");
+        let alone = lock(&guests, FlockOperation::NonBlockingLockExclusive)?;
+        if !self.is_owner() || alone.is_none() {
             return Ok(());
         }
         let root = self.inner.root.clone();

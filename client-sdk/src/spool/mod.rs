@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use medrelay_core::time::{Clock, Entropy, Span, Timestamp};
+use rustix::fs::{FlockOperation, flock};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use thiserror::Error;
@@ -105,6 +106,8 @@ struct Inner {
     changes: watch::Sender<u64>,
     /// Held by the one process that cleans up; another one may look in and add.
     owner: Option<std::fs::File>,
+    /// Held by those who look in: what they are adding must not be swept away.
+    _guest: Option<std::fs::File>,
 }
 
 impl Spool {
@@ -120,7 +123,11 @@ impl Spool {
             std::fs::create_dir_all(root.join(folder))?;
         }
         std::fs::File::open(root)?.sync_all()?;
-        let owner = own(&root.join("lock"))?;
+        let owner = lock(&root.join("lock"), FlockOperation::NonBlockingLockExclusive)?;
+        let guest = match owner {
+            Some(_) => None,
+            None => lock(&root.join("guests"), FlockOperation::LockShared)?,
+        };
         let options = SqliteConnectOptions::new()
             .filename(root.join("spool.db"))
             .create_if_missing(true)
@@ -145,6 +152,7 @@ impl Spool {
                 held: AtomicU64::new(0),
                 changes: watch::Sender::new(0),
                 owner,
+                _guest: guest,
             }),
         };
         spool.sweep().await?;
@@ -207,11 +215,10 @@ impl Spool {
     }
 }
 
-/// Takes the lock of a spool; `None` when another process has it.
-fn own(path: &Path) -> Result<Option<std::fs::File>, SpoolError> {
-    use rustix::fs::{FlockOperation, flock};
+/// Takes a lock; `None` when another process has it and this one is not to wait.
+fn lock(path: &Path, how: FlockOperation) -> Result<Option<std::fs::File>, SpoolError> {
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match flock(&file, how) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(SpoolError::Disk(error.into())),
