@@ -230,7 +230,11 @@ pub(super) async fn websocket_to(
     let name =
         ServerName::try_from(SERVER_NAME).map_err(|error| DialError::Refused(error.to_string()))?;
     let tls = TlsConnector::from(tls).connect(name, tcp).await;
-    let tls = tls.map_err(|error| DialError::Refused(error.to_string()))?;
+    // A certificate that is wrong is an answer; a connection that breaks off is none.
+    let tls = tls.map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => DialError::Refused(error.to_string()),
+        _ => network(error),
+    })?;
     websocket::connect(tls, host, address).await.map_err(judge)
 }
 
