@@ -203,7 +203,7 @@ pub struct Link {
     /// Connections of all gateways together.
     #[schemars(range(min = 1, max = 100000))]
     pub connections: u32,
-    /// Connections of one gateway; a new one may overlap the old.
+    /// Connections of one gateway; those that broke count until they are found dead.
     #[schemars(range(min = 2, max = 64))]
     pub connections_per_gateway: u32,
     /// GiB per clinic of images that have arrived in part; beyond it the oldest parts go first.
@@ -223,7 +223,7 @@ impl Default for Link {
             join_minutes: 60,
             certificate_days: 30,
             connections: 1000,
-            connections_per_gateway: 4,
+            connections_per_gateway: 16,
             partial_gib: 4,
             partial_days: 7,
         }

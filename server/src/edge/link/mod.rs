@@ -43,7 +43,7 @@ impl Default for LinkSettings {
     fn default() -> Self {
         Self {
             connections: 1000,
-            connections_per_gateway: 4,
+            connections_per_gateway: 16,
             instance_bytes: 4 << 30,
             streams: limits::STREAMS,
             entries: limits::ENTRIES,

@@ -39,7 +39,7 @@ const NOTED: Duration = Duration::from_secs(60);
 /// When a gateway is to come again after the relay stopped, in milliseconds.
 const STOPPED_RETRY_MS: u32 = 1_000;
 /// When a gateway with too many connections is to come again.
-const CROWDED_RETRY_MS: u32 = 5_000;
+const CROWDED_RETRY_MS: u32 = 1_000;
 
 /// How a connection ends.
 #[derive(Debug)]
