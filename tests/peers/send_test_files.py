@@ -43,6 +43,7 @@ BROKEN = {
     "bad_sequence.dcm": NO_UID,
     "MR_truncated.dcm": CUT,
     "rtplan_truncated.dcm": CUT,
+    "emri_small_jpeg_2k_lossless_too_short.dcm": CUT,
     "SC_rgb_jpeg.dcm": "its data set is in implicit VR, which the JPEG transfer syntaxes do not have",
 }
 

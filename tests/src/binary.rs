@@ -381,6 +381,29 @@ impl Consortium {
     }
 }
 
+/// Compares what `send_test_files.py` says it sent with the hashes that are kept: how many files are there as they were made,
+/// and in which transfer syntaxes. Fails on a file that was acknowledged and is nowhere, and on one refused without a reason.
+pub fn came_back_equal(
+    sent: &[Value],
+    kept: &BTreeSet<String>,
+) -> Result<(usize, BTreeSet<String>)> {
+    let (mut equal, mut syntaxes) = (0, BTreeSet::new());
+    let unexpected = |it: &&Value| it["status"] != 0 && !it["expected_refusal"].is_string();
+    let refused: Vec<String> = (sent.iter().filter(unexpected))
+        .map(|it| format!("{} ({})", it["file"], it["comment"]))
+        .collect();
+    ensure!(refused.is_empty(), "refused without a known reason: {}", refused.join(", "));
+    for object in sent.iter().filter(|it| it["status"] == 0) {
+        ensure!(
+            kept.contains(&text(object, "sha256")?),
+            "{object} was acknowledged and is nowhere"
+        );
+        syntaxes.insert(object["transfer_syntax"].to_string());
+        equal += 1;
+    }
+    Ok((equal, syntaxes))
+}
+
 /// A member of a JSON object that must be a text.
 pub fn text(object: &Value, member: &str) -> Result<String> {
     let found = object[member].as_str();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use medrelay_dicom::phantom::{Modality, PhantomSpec};
-use medrelay_tests::binary::{Consortium, Site, files_below};
+use medrelay_tests::binary::{Consortium, Site, came_back_equal, files_below};
 use medrelay_tests::gateway_site::GatewaySite;
 use medrelay_tests::line::{Line, Shape};
 use medrelay_tests::objects3::peers_python;
@@ -119,19 +119,7 @@ async fn every_file_of_pydicom_comes_back_equal() -> Result<()> {
     gateway.wait_until(PATIENCE, "settled", all_settled).await?;
 
     let kept = people.kept_hashes().await?;
-    let (mut equal, mut syntaxes, mut refused) = (0, BTreeSet::new(), Vec::new());
-    for object in &sent {
-        if object["status"] != 0 {
-            if object["expected_refusal"].as_str().is_none() {
-                refused.push(object);
-            }
-            continue;
-        }
-        let hash = object["sha256"].as_str().context("a hash")?;
-        ensure!(kept.contains(hash), "{object} was acknowledged and is nowhere");
-        syntaxes.insert(object["transfer_syntax"].to_string());
-        equal += 1;
-    }
+    let (equal, syntaxes) = came_back_equal(&sent, &kept)?;
     println!(
         "{equal} of {} files in {} transfer syntaxes crossed the link",
         sent.len(),

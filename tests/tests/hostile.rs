@@ -16,7 +16,7 @@ use medrelay_dicom::command::{self, Priority, Reply, Status, StoreCommand};
 use medrelay_dicom::pdu::{self, AssociateRequest, Part, ProposedContext};
 use medrelay_dicom::phantom::{Modality, PhantomSpec, hostile};
 use medrelay_dicom::uids;
-use medrelay_tests::binary::{Consortium, RELAY, SCANNER, Site};
+use medrelay_tests::binary::{Consortium, RELAY, SCANNER, Site, came_back_equal};
 use medrelay_tests::objects3::peers_python;
 use medrelay_tests::process::run;
 use medrelay_tests::storm::{Siege, associate, proposals, store, uid};
@@ -417,19 +417,7 @@ async fn every_file_of_pydicom_comes_back_equal() -> Result<()> {
     let sent: Vec<Value> =
         said.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("JSON lines")?;
     let kept = people.kept_hashes().await?;
-    let (mut equal, mut syntaxes) = (0, std::collections::BTreeSet::new());
-    for object in &sent {
-        let refused = object["status"] != 0;
-        if refused {
-            let why = object["expected_refusal"].as_str();
-            ensure!(why.is_some(), "{object} was refused");
-            continue;
-        }
-        let hash = object["sha256"].as_str().context("a hash")?;
-        ensure!(kept.contains(hash), "{object} was acknowledged and is nowhere");
-        syntaxes.insert(object["transfer_syntax"].to_string());
-        equal += 1;
-    }
+    let (equal, syntaxes) = came_back_equal(&sent, &kept)?;
     println!(
         "{equal} of {} files in {} transfer syntaxes came back equal",
         sent.len(),
