@@ -36,7 +36,11 @@ impl Volume {
         let mut wanted = self.free()?.saturating_sub(left);
         while wanted > 0 {
             let now = wanted.min(MIB);
-            std::io::Write::write_all(&mut &file, &piece[..now as usize])?;
+            match std::io::Write::write_all(&mut &file, &piece[..now as usize]) {
+                // Others write here, too: when they were quicker, it is full all the same.
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => break,
+                outcome => outcome?,
+            }
             wanted -= now;
         }
         Ok(())
