@@ -70,6 +70,30 @@ pub enum Action {
     ReadDelivery,
     /// Start a parked delivery again.
     RetryDelivery,
+    /// See the texts for reports.
+    ReadTemplate,
+    /// Make, change or remove a text for everybody at an organization.
+    ManageTemplate,
+    /// Give a case to a reader.
+    AssignCase,
+    /// Return a case to its clinic.
+    ReturnCase,
+    /// Send a returned case again.
+    ResubmitCase,
+    /// Raise a critical finding, or call one off.
+    RaiseFinding,
+    /// See critical findings.
+    ReadFinding,
+    /// Read a critical finding back, and say what was done.
+    AcknowledgeFinding,
+    /// Decide about something that was put aside.
+    SettleQuarantine,
+    /// Change working hours and holidays.
+    ManageCalendar,
+    /// See statistics.
+    ReadStatistics,
+    /// See how the relay is.
+    ReadSystem,
     /// Read the audit trail.
     ReadAudit,
     /// Send an instance.
@@ -108,6 +132,18 @@ impl Action {
         Self::AcknowledgeReport,
         Self::ReadDelivery,
         Self::RetryDelivery,
+        Self::ReadTemplate,
+        Self::ManageTemplate,
+        Self::AssignCase,
+        Self::ReturnCase,
+        Self::ResubmitCase,
+        Self::RaiseFinding,
+        Self::ReadFinding,
+        Self::AcknowledgeFinding,
+        Self::SettleQuarantine,
+        Self::ManageCalendar,
+        Self::ReadStatistics,
+        Self::ReadSystem,
         Self::ReadAudit,
         Self::StoreInstance,
     ];
@@ -252,6 +288,26 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
             (Administrator, Below),
         ],
         Action::RetryDelivery => &[(Coordinator, Partner), (Administrator, Below)],
+        Action::ReadTemplate => {
+            &[(Reporter, Own), (Verifier, Own), (Coordinator, Own), (Administrator, Below)]
+        }
+        Action::ManageTemplate => &[(Verifier, Own), (Coordinator, Own), (Administrator, Below)],
+        Action::AssignCase => &[(Coordinator, Partner)],
+        Action::ReturnCase => &[(Reporter, Partner), (Verifier, Partner), (Coordinator, Partner)],
+        Action::ResubmitCase => &[(Technician, Own), (ClinicDoctor, Own)],
+        Action::RaiseFinding => &[(Reporter, Partner), (Verifier, Partner)],
+        Action::ReadFinding => &[
+            (Technician, Own),
+            (ClinicDoctor, Own),
+            (Reporter, Partner),
+            (Verifier, Partner),
+            (Coordinator, Partner),
+        ],
+        Action::AcknowledgeFinding => &[(Technician, Own), (ClinicDoctor, Own)],
+        Action::SettleQuarantine => &[(Technician, Own), (Coordinator, Partner)],
+        Action::ManageCalendar => &[(Administrator, Below)],
+        Action::ReadStatistics => &[(Coordinator, Own), (Administrator, Below)],
+        Action::ReadSystem => &[(Administrator, Below)],
         Action::ReadAudit => &[(Auditor, Below)],
         Action::StoreInstance => &[],
     }

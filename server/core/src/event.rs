@@ -117,6 +117,42 @@ pub enum Kind {
     MessageWritten,
     /// A gateway has made durable what flowed back to it.
     ItemReceived,
+    /// A person was invited to choose a password.
+    PersonInvited,
+    /// A second factor was set up or removed.
+    SecondFactorChanged,
+    /// Somebody proved again who they are.
+    IdentityProved,
+    /// A template or phrase was made, changed or removed.
+    TemplateChanged,
+    /// Working hours or holidays were changed.
+    CalendarChanged,
+    /// A paper was added to an order.
+    AttachmentAdded,
+    /// A paper of an order was looked at.
+    AttachmentRead,
+    /// A paper was taken from an order.
+    AttachmentRemoved,
+    /// A person decided about something that was put aside.
+    QuarantineSettled,
+    /// A case was given to a reader, or to whoever comes.
+    CaseAssigned,
+    /// A case was returned to the clinic.
+    CaseReturned,
+    /// The clinic sent a returned case again.
+    CaseResubmitted,
+    /// A critical finding was raised.
+    FindingRaised,
+    /// A critical finding was read back by the clinic.
+    FindingAcknowledged,
+    /// A critical finding was acted upon or called off.
+    FindingSettled,
+    /// What a reader has drawn was saved.
+    AnnotationsSaved,
+    /// Images were looked at.
+    ImagesRead,
+    /// Statistics were looked at.
+    StatisticsRead,
     /// The audit trail was read.
     AuditRead,
 }
@@ -173,6 +209,24 @@ stable_text!(Kind {
     CaseClosed => "case_closed",
     MessageWritten => "message_written",
     ItemReceived => "item_received",
+    PersonInvited => "person_invited",
+    SecondFactorChanged => "second_factor_changed",
+    IdentityProved => "identity_proved",
+    TemplateChanged => "template_changed",
+    CalendarChanged => "calendar_changed",
+    AttachmentAdded => "attachment_added",
+    AttachmentRead => "attachment_read",
+    AttachmentRemoved => "attachment_removed",
+    QuarantineSettled => "quarantine_settled",
+    CaseAssigned => "case_assigned",
+    CaseReturned => "case_returned",
+    CaseResubmitted => "case_resubmitted",
+    FindingRaised => "finding_raised",
+    FindingAcknowledged => "finding_acknowledged",
+    FindingSettled => "finding_settled",
+    AnnotationsSaved => "annotations_saved",
+    ImagesRead => "images_read",
+    StatisticsRead => "statistics_read",
     AuditRead => "audit_read",
 });
 

@@ -131,6 +131,12 @@ identifiers! {
     ManifestId
     /// What a centre says to a clinic about a case.
     MessageId
+    /// A result that must reach a person now.
+    FindingId
+    /// A text for reports.
+    TemplateId
+    /// A paper of an order.
+    AttachmentId
 }
 
 /// A DICOM unique identifier (PS3.5 9.1): components of digits, at most 64 characters.

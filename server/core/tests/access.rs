@@ -45,6 +45,18 @@ ReadReport          y-f        y-f           f-y      f-y      f-y         ff-  
 AcknowledgeReport   y-f        y-f           f-f      f-f      f-f         ff-           ff-
 ReadDelivery        y-f        y-f           f-f      f-f      f-y         yy-           ff-
 RetryDelivery       f-f        f-f           f-f      f-f      f-y         yy-           ff-
+ReadTemplate        f-f        f-f           y-f      y-f      y-f         yy-           ff-
+ManageTemplate      f-f        f-f           f-f      y-f      y-f         yy-           ff-
+AssignCase          f-f        f-f           f-f      f-f      f-y         ff-           ff-
+ReturnCase          f-f        f-f           f-y      f-y      f-y         ff-           ff-
+ResubmitCase        y-f        y-f           f-f      f-f      f-f         ff-           ff-
+RaiseFinding        f-f        f-f           f-y      f-y      f-f         ff-           ff-
+ReadFinding         y-f        y-f           f-y      f-y      f-y         ff-           ff-
+AcknowledgeFinding  y-f        y-f           f-f      f-f      f-f         ff-           ff-
+SettleQuarantine    y-f        f-f           f-f      f-f      f-y         ff-           ff-
+ManageCalendar      f-f        f-f           f-f      f-f      f-f         yy-           ff-
+ReadStatistics      f-f        f-f           f-f      f-f      y-f         yy-           ff-
+ReadSystem          f-f        f-f           f-f      f-f      f-f         yy-           ff-
 ReadAudit           f-f        f-f           f-f      f-f      f-f         ff-           yy-
 StoreInstance       f-f        f-f           f-f      f-f      f-f         ff-           ff-
 ";
@@ -119,8 +131,20 @@ fn place(action: Action) -> usize {
         Action::AcknowledgeReport => 26,
         Action::ReadDelivery => 27,
         Action::RetryDelivery => 28,
-        Action::ReadAudit => 29,
-        Action::StoreInstance => 30,
+        Action::ReadTemplate => 29,
+        Action::ManageTemplate => 30,
+        Action::AssignCase => 31,
+        Action::ReturnCase => 32,
+        Action::ResubmitCase => 33,
+        Action::RaiseFinding => 34,
+        Action::ReadFinding => 35,
+        Action::AcknowledgeFinding => 36,
+        Action::SettleQuarantine => 37,
+        Action::ManageCalendar => 38,
+        Action::ReadStatistics => 39,
+        Action::ReadSystem => 40,
+        Action::ReadAudit => 41,
+        Action::StoreInstance => 42,
     }
 }
 

@@ -129,6 +129,8 @@ const FOLLOWED: &[Action] = &[
     Action::ReadMessage,
     Action::ReadReport,
     Action::ReadDelivery,
+    Action::ReadTemplate,
+    Action::ReadFinding,
 ];
 
 /// What somebody must be allowed to read to be told of an event; `None` for what is in the audit
@@ -142,14 +144,16 @@ const fn audience(kind: Kind) -> Option<Action> {
         | Kind::JoinCodeWithdrawn
         | Kind::GatewayJoined
         | Kind::GatewayRevoked => Some(Action::ReadGateway),
-        Kind::OrderChanged => Some(Action::ReadOrder),
+        Kind::OrderChanged | Kind::AttachmentAdded | Kind::AttachmentRemoved => {
+            Some(Action::ReadOrder)
+        }
         Kind::StudyArriving
         | Kind::ManifestReceived
         | Kind::StudyComplete
         | Kind::StudyCommitted
         | Kind::StudyMatched
         | Kind::StudyUnmatched => Some(Action::ReadStudy),
-        Kind::InstanceQuarantined => Some(Action::ReadQuarantine),
+        Kind::InstanceQuarantined | Kind::QuarantineSettled => Some(Action::ReadQuarantine),
         Kind::LateImage
         | Kind::CaseOpened
         | Kind::CaseQueued
@@ -158,8 +162,15 @@ const fn audience(kind: Kind) -> Option<Action> {
         | Kind::ClaimExpired
         | Kind::CaseTakenOver
         | Kind::CaseDelivered
+        | Kind::CaseAssigned
+        | Kind::CaseReturned
+        | Kind::CaseResubmitted
         | Kind::CaseClosed => Some(Action::ReadCase),
         Kind::MessageWritten | Kind::ItemReceived => Some(Action::ReadMessage),
+        Kind::TemplateChanged => Some(Action::ReadTemplate),
+        Kind::FindingRaised | Kind::FindingAcknowledged | Kind::FindingSettled => {
+            Some(Action::ReadFinding)
+        }
         Kind::PreliminarySigned
         | Kind::FinalSigned
         | Kind::AddendumSigned
@@ -185,6 +196,14 @@ const fn audience(kind: Kind) -> Option<Action> {
         | Kind::ClaimRenewed
         | Kind::DraftSaved
         | Kind::ReportRead
+        | Kind::PersonInvited
+        | Kind::SecondFactorChanged
+        | Kind::IdentityProved
+        | Kind::CalendarChanged
+        | Kind::AttachmentRead
+        | Kind::AnnotationsSaved
+        | Kind::ImagesRead
+        | Kind::StatisticsRead
         | Kind::AuditRead => None,
     }
 }
