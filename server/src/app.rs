@@ -20,7 +20,7 @@ use medrelay_link::quic;
 
 use crate::blobs::{BlobKey, Blobs, BucketSettings};
 use crate::config::{BlobTarget, Config};
-use crate::edge::api;
+use crate::edge;
 use crate::edge::dimse::Dimse;
 use crate::edge::dimse::courier::DicomCourier;
 use crate::edge::link::{self, Link};
@@ -164,7 +164,7 @@ async fn listen(
     let tls = if needs_tls { Some(open_tls(config, ambient, service, lifecycle)?) } else { None };
 
     let open = |settings: &http::HttpSettings, secure| {
-        let interface = api::router(service.clone());
+        let interface = edge::router(service.clone());
         http::Server::new(interface, service.clone(), lifecycle.clone(), settings.clone(), secure)
     };
     let (listener, bound) = bind(config.http.plain_listen, "HTTP").await?;

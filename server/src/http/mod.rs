@@ -5,6 +5,7 @@
 //! the route. `/healthz`, `/readyz`, `/version`, `/metrics` and the pages stand outside the
 //! limits, so that a busy relay can still be asked how it is.
 
+pub mod access;
 mod health;
 mod listen;
 mod observe;

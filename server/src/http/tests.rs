@@ -40,7 +40,7 @@ impl Scene {
         let service = assemble(&config, &Ambient::system()).await?;
         let (lifecycle, settings) = (Lifecycle::new(), HttpSettings::default());
         let router = router(
-            crate::edge::api::router(service.clone()),
+            crate::edge::router(service.clone()),
             service.clone(),
             &lifecycle,
             &settings,
@@ -242,7 +242,7 @@ async fn silent_connections_end_and_streams_end_with_the_relay() -> anyhow::Resu
     scene.post("/api/v1/orders", &token, order(&clinic)).await?;
     let settings = HttpSettings { head_time: Duration::from_millis(200), ..scene.settings.clone() };
     let server = Server::new(
-        crate::edge::api::router(scene.service.clone()),
+        crate::edge::router(scene.service.clone()),
         scene.service.clone(),
         scene.lifecycle.clone(),
         settings,

@@ -8,7 +8,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
-use medrelay::edge::api::describe;
+use medrelay::edge::describe;
 use medrelay_client::{DeliveryQuery, NewOrder, StudyQuery, Text};
 use medrelay_core::people::Role;
 use medrelay_core::time::Span;
