@@ -169,9 +169,13 @@ async fn listen(
     };
     let (listener, bound) = bind(config.http.plain_listen, "HTTP").await?;
     addresses.http = Some(bound);
-    let server = open(&settings, false);
-    drop(lifecycle.spawn(server.listen(listener, None)));
     let link = Link::new(service.clone(), lifecycle.clone(), settings::link_edge(config));
+    let mut server = open(&settings, false);
+    // Browsers on this machine need no TLS; gateways are told of the other listener.
+    if config.link.enabled && bound.ip().is_loopback() {
+        server = server.with(link::browser_routes(link.clone()));
+    }
+    drop(lifecycle.spawn(server.listen(listener, None)));
     if let (true, Some(tls)) = (config.https.enabled, &tls) {
         let (listener, bound) = bind(config.https.listen, "HTTPS").await?;
         addresses.https = Some(bound);

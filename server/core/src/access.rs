@@ -309,7 +309,7 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
         Action::ReadStatistics => &[(Coordinator, Own), (Administrator, Below)],
         Action::ReadSystem => &[(Administrator, Below)],
         Action::ReadAudit => &[(Auditor, Below)],
-        Action::StoreInstance => &[],
+        Action::StoreInstance => &[(Technician, Own)],
     }
 }
 

@@ -58,7 +58,7 @@ ManageCalendar      f-f        f-f           f-f      f-f      f-f         yy-  
 ReadStatistics      f-f        f-f           f-f      f-f      y-f         yy-           ff-
 ReadSystem          f-f        f-f           f-f      f-f      f-f         yy-           ff-
 ReadAudit           f-f        f-f           f-f      f-f      f-f         ff-           yy-
-StoreInstance       f-f        f-f           f-f      f-f      f-f         ff-           ff-
+StoreInstance       y-f        f-f           f-f      f-f      f-f         ff-           ff-
 ";
 
 /// The actor's organization is 2, 1 stands above it, 3 below it; 9 is a stranger's clinic.

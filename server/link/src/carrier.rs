@@ -38,7 +38,7 @@ pub struct Stats {
     pub received_bytes: u64,
     /// Bytes that QUIC had to send again; a WebSocket cannot know.
     pub lost_bytes: u64,
-    /// Round-trip time; zero while unknown. On a WebSocket only the gateway's side measures it.
+    /// Round-trip time; zero while unknown. On a WebSocket only the side that pings measures it.
     pub rtt: Duration,
 }
 

@@ -188,6 +188,11 @@ pub async fn person_behind(
     }))
 }
 
+/// Whether a request carries the cookie of a browser's session, good or not.
+pub fn has_session_cookie(headers: &HeaderMap) -> bool {
+    matches!(credentials(headers), Some((SessionKind::Browser, _)))
+}
+
 /// Whether `Origin` names the host that the request was sent to.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

@@ -6,10 +6,10 @@
 use medrelay_core::access::Action;
 use medrelay_core::event::Kind;
 use medrelay_core::id::{GatewayId, OrganizationId};
-use medrelay_core::people::Actor;
 use medrelay_core::time::{Span, Timestamp};
 
 use super::consortium::listing;
+use super::link::{Identity, LinkPeer};
 use super::{About, Caller, Error, Service, allow, owned_by};
 use crate::store::{Gateway, GatewayCertificate, Tx};
 use crate::tls::{Issued, RequestedKey, fingerprint};
@@ -19,33 +19,10 @@ use crate::tls::{Issued, RequestedKey, fingerprint};
 const RENEWALS: usize = 8;
 const RENEWALS_WINDOW: Span = Span::from_hours(24);
 
-/// Who is at the other end of a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkPeer {
-    /// The gateway.
-    pub gateway: GatewayId,
-    /// The clinic that it sends for.
-    pub clinic: OrganizationId,
-    /// The clinic's name.
-    pub clinic_name: String,
-    /// The public key of the certificate that it showed: SubjectPublicKeyInfo, DER.
-    pub public_key: Vec<u8>,
-    /// SHA-256 of that certificate, hexadecimal.
-    pub fingerprint: String,
-}
-
-impl LinkPeer {
-    /// The gateway as somebody who calls use cases from the address `source`.
-    pub fn caller(&self, source: &str) -> Caller {
-        let actor = Actor::Gateway { id: self.gateway.clone(), clinic: self.clinic.clone() };
-        Caller { actor, source: source.to_owned() }
-    }
-}
-
-/// Whether a gateway may use the link.
+/// Whether somebody may use the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It may.
+    /// They may.
     Admitted(LinkPeer),
     /// The certificate is nobody's, or its time is over.
     Unknown,
@@ -53,6 +30,8 @@ pub enum Admission {
     Revoked,
     /// Its clinic is closed: it must stop trying.
     ClinicClosed,
+    /// The session of a browser has ended, or does not allow its person to send any more.
+    SessionOver,
 }
 
 impl Service {
@@ -223,11 +202,10 @@ async fn admission(tx: &mut Tx, certificate: &GatewayCertificate) -> Result<Admi
     if clinic.closed_at.is_some() {
         return Ok(Admission::ClinicClosed);
     }
-    Ok(Admission::Admitted(LinkPeer {
-        gateway: gateway.id,
-        clinic: clinic.id,
-        clinic_name: clinic.name,
+    let identity = Identity::Gateway {
+        id: gateway.id,
         public_key: hex::decode(&certificate.public_key).unwrap_or_default(),
         fingerprint: certificate.fingerprint.clone(),
-    }))
+    };
+    Ok(Admission::Admitted(LinkPeer { clinic: clinic.id, clinic_name: clinic.name, identity }))
 }

@@ -20,6 +20,8 @@ const ATTEMPT_LIMIT: i64 = 20;
 /// How often the periodic jobs run.
 const ANCHOR_EVERY: Span = Span::from_minutes(1);
 const SWEEP_EVERY: Span = Span::from_hours(1);
+/// A browser's upload that nothing has come of for so long is not waited for any more.
+const FORGOTTEN_AFTER: Span = Span::from_hours(24);
 
 /// A job that this node works on.
 pub struct TakenJob {
@@ -129,6 +131,7 @@ impl Service {
         tx.sweep_idempotency(now - Span::from_hours(24), now - Span::from_minutes(10)).await?;
         tx.sweep_sessions(now - self.parts.settings.session_idle, now).await?;
         tx.sweep_sign_ins(now - Span::from_hours(24), now - Span::from_hours(24 * 90)).await?;
+        tx.withdraw_forgotten(now - FORGOTTEN_AFTER, now).await?;
         tx.commit().await?;
         self.sweep_partials().await
     }

@@ -250,6 +250,46 @@ impl Tx {
         .await
     }
 
+    /// Withdraws the open manifests of browsers for a study that announce nothing but what the
+    /// manifest `by` has, too.
+    pub async fn supersede_manifests(
+        &mut self,
+        by: &str,
+        study_uid: &Uid,
+        clinic: &OrganizationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let query = statement(
+            "UPDATE manifests SET withdrawn_at = $4 WHERE study_uid = $2 AND clinic_id = $3 \
+             AND certificate = '' AND committed_at IS NULL AND withdrawn_at IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM manifest_entries e WHERE e.manifest_id = manifests.id \
+             AND NOT EXISTS (SELECT 1 FROM manifest_entries c WHERE c.manifest_id = $1 \
+             AND c.sop_instance = e.sop_instance AND c.sha256 = e.sha256))",
+        )
+        .bind(by.to_owned())
+        .bind(study_uid.to_string())
+        .bind(clinic.to_string())
+        .bind(now.micros());
+        self.run(query).await?;
+        Ok(())
+    }
+
+    /// Withdraws manifests of browsers that nothing has come of since `before`: whoever closed the
+    /// page may not come back, and their study must not wait for ever.
+    pub async fn withdraw_forgotten(
+        &mut self,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let query = statement(
+            "UPDATE manifests SET withdrawn_at = $2 WHERE certificate = '' \
+             AND committed_at IS NULL AND withdrawn_at IS NULL AND received_at < $1 \
+             AND NOT EXISTS (SELECT 1 FROM studies s WHERE s.uid = manifests.study_uid \
+             AND s.last_at >= $1)",
+        );
+        self.run(query.bind(before.micros()).bind(now.micros())).await
+    }
+
     /// Notes that a sender gave an open manifest up, or takes it up again.
     pub async fn withdraw_manifest(
         &mut self,

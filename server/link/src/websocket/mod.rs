@@ -36,8 +36,15 @@ pub fn over<S>(stream: WebSocketStream<S>, side: Side, remote: SocketAddr) -> Ca
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    start(stream, side, side == Side::Gateway, remote)
+}
+
+fn start<S>(stream: WebSocketStream<S>, side: Side, pings: bool, remote: SocketAddr) -> Carrier
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let line = Arc::new(line::Line::new(side, remote));
-    tokio::spawn(socket::run(stream, side, Arc::clone(&line)));
+    tokio::spawn(socket::run(stream, pings, Arc::clone(&line)));
     Carrier::new(carrier::Line::WebSocket(line))
 }
 
@@ -69,6 +76,16 @@ where
 {
     let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config())).await;
     over(stream, Side::Relay, remote)
+}
+
+/// As [`accept`], for a browser: its scripts cannot ping, but it answers pings by itself, so this
+/// side does it.
+pub async fn accept_browser<S>(io: S, remote: SocketAddr) -> Carrier
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config())).await;
+    start(stream, Side::Relay, true, remote)
 }
 
 /// `Sec-WebSocket-Accept` for a request's `Sec-WebSocket-Key` (RFC 6455, 4.2.2).

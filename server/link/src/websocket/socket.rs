@@ -16,11 +16,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use medrelay_core::transfer::{CloseCode, Violation};
 
 use super::line::Line;
-use super::mux::{Outbound, Side};
+use super::mux::Outbound;
 use crate::error::CarrierError;
 
-/// Runs a connection to its end.
-pub(super) async fn run<S>(stream: WebSocketStream<S>, side: Side, line: Arc<Line>)
+/// Runs a connection to its end; `pings` says that this side looks whether the other still answers.
+pub(super) async fn run<S>(stream: WebSocketStream<S>, pings: bool, line: Arc<Line>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -28,7 +28,7 @@ where
     let reason = tokio::select! {
         reason = read(&mut source, &line) => reason,
         reason = write(&mut sink, &line) => reason,
-        reason = watch(side, &line) => reason,
+        reason = watch(pings, &line) => reason,
         // A handle found that the other side broke the protocol.
         reason = line.closed() => reason,
     };
@@ -109,7 +109,7 @@ where
 }
 
 /// Ends a silent connection, and one that cannot be left in good order. Pings.
-async fn watch(side: Side, line: &Line) -> CarrierError {
+async fn watch(pings: bool, line: &Line) -> CarrierError {
     let mut ping = interval_at(Instant::now(), PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut closing = std::pin::pin!(async {
@@ -124,7 +124,7 @@ async fn watch(side: Side, line: &Line) -> CarrierError {
         let wake_at = silent_at.max(Instant::now() + CHECK);
         tokio::select! {
             () = sleep_until(wake_at) => {}
-            _ = ping.tick(), if side == Side::Gateway => line.mux().ping(),
+            _ = ping.tick(), if pings => line.mux().ping(),
             () = &mut closing => {
                 return CarrierError::Lost("it could not be closed in good order".into());
             }
@@ -185,7 +185,7 @@ fn shortened(mut detail: String) -> String {
     detail
 }
 
-/// How often a gateway pings.
+/// How often the side that pings does.
 const PING: Duration = Duration::from_secs(15);
 /// Silence that ends a connection.
 const SILENCE: Duration = Duration::from_secs(45);

@@ -7,7 +7,8 @@ use medrelay_link::Carrier;
 use medrelay_link::quic::{Admission as Door, Attempt};
 
 use super::{Link, session};
-use crate::service::gateways::{Admission, LinkPeer};
+use crate::service::gateways::Admission;
+use crate::service::link::LinkPeer;
 
 /// How long open connections get to close after the last session has ended.
 const IDLE: Duration = Duration::from_secs(3);
@@ -78,10 +79,13 @@ impl Link {
     }
 }
 
-/// How a gateway is told that it may not use the link.
+/// How somebody is told that they may not use the link.
 pub(super) const fn refusal(admission: &Admission) -> (CloseCode, &'static str) {
     match admission {
         Admission::Revoked => (CloseCode::Revoked, "the gateway was revoked"),
+        Admission::SessionOver => {
+            (CloseCode::Revoked, "the session is over or may not send for this clinic any more")
+        }
         Admission::ClinicClosed => (CloseCode::Closed, "the clinic is closed"),
         Admission::Unknown | Admission::Admitted(_) => {
             (CloseCode::Proof, "the certificate is not known here or out of date")

@@ -3,9 +3,9 @@
 use medrelay_core::id::ManifestId;
 use medrelay_core::transfer::{Manifest, Outcome};
 
-use crate::service::gateways::{Admission, LinkPeer};
+use crate::service::gateways::Admission;
 use crate::service::ingest::Sender;
-use crate::service::link::{Commitment, Refusal, Registered, WaitingItems};
+use crate::service::link::{Commitment, LinkPeer, Refusal, Registered, WaitingItems};
 
 /// Whom the tasks of a connection work for.
 #[derive(Debug, Clone)]
@@ -49,6 +49,6 @@ pub(super) enum Report {
     Renewed(Vec<Vec<u8>>),
     /// What came of the gateway's measuring stream.
     Measured { bytes: u64, micros: u64 },
-    /// Whether the gateway may go on.
+    /// Whether the other side may go on.
     Standing(Admission),
 }

@@ -19,14 +19,14 @@ use super::receiving::Expected;
 use super::report::{Arrived, Party, Report, Study};
 use super::work::Works;
 use super::{Link, Seat};
-use crate::service::gateways::{Admission, LinkPeer};
-use crate::service::link::{Announced, Refusal, gateway_sender};
+use crate::service::gateways::Admission;
+use crate::service::link::{Announced, LinkPeer, Refusal};
 
 /// How long running streams get after GOAWAY.
 pub(super) const LEAVING: Duration = Duration::from_secs(10);
-/// How long a gateway may take to greet.
+/// How long the other side may take to greet.
 const GREETING: Duration = Duration::from_secs(10);
-/// How often it is asked whether the gateway may go on.
+/// How often it is asked whether the other side may go on.
 const STANDING: Duration = Duration::from_secs(2);
 /// How often it is looked for what other servers wrote for the clinic.
 const ITEMS_POLL: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ const ITEMS_POLL: Duration = Duration::from_secs(5);
 const ITEMS_PAUSE: Duration = Duration::from_millis(500);
 /// How long a control message may wait to be sent.
 const SENDING: Duration = Duration::from_secs(30);
-/// How often it is written down that the gateway is connected.
+/// How often it is written down that the other side is connected.
 const NOTED: Duration = Duration::from_secs(60);
 /// When a gateway is to come again after the relay stopped, in milliseconds.
 const STOPPED_RETRY_MS: u32 = 1_000;
@@ -89,12 +89,14 @@ struct Driver {
     stop: CancellationToken,
     welcome: bool,
     noted: Option<Instant>,
+    /// Bytes that had come when it was last written down that somebody is here.
+    noted_bytes: u64,
     /// When the greeting, or the leaving, must be over.
     deadline: Option<Instant>,
     leaving: Option<CloseCode>,
 }
 
-/// Drives a connection to its end. `peer` is known from a certificate, or proves itself.
+/// Drives a connection to its end. `peer` is known from a certificate or a session, or proves itself.
 pub(super) async fn run(link: Link, carrier: Carrier, peer: Option<LinkPeer>) {
     let mut driver = Driver::new(link, carrier, peer);
     let kind = driver.carrier_name();
@@ -143,6 +145,7 @@ impl Driver {
             standing,
             welcome: false,
             noted: None,
+            noted_bytes: 0,
             deadline: Some(now + GREETING),
             leaving: None,
         };
@@ -152,7 +155,7 @@ impl Driver {
 
     async fn drive(&mut self) -> End {
         if let Some(party) = &self.party {
-            self.seat = self.link.seat(&party.peer.gateway);
+            self.seat = self.link.seat(&party.peer);
             if self.seat.is_none() {
                 return self.crowded().await;
             }
@@ -266,6 +269,9 @@ impl Driver {
                 // There may be room for more now.
                 self.items.due = self.items.due.min(self.items.last + ITEMS_PAUSE);
             }
+            Step::Renew { .. } if party.peer.gateway().is_none() => {
+                return violated(Violation("a browser has no certificate"));
+            }
             Step::Renew { request } => self.works.renew(party, request).await,
             Step::Measure { bytes } => self.works.measure(bytes).await,
             // Order and priorities are the sender's business; the relay takes what comes.
@@ -285,10 +291,10 @@ impl Driver {
             self.deadline = None;
             self.items.due = Instant::now();
             tracing::info!(
-                gateway.id = self.gateway(),
+                link.peer = self.name(),
                 link.carrier = self.carrier_name(),
                 net.peer = self.source,
-                "a gateway is connected"
+                "a link is open"
             );
             return self.look_after().await;
         }
@@ -397,7 +403,7 @@ impl Driver {
     fn refused(&mut self, study: u32, index: Option<u32>, refusal: &Refusal) -> Vec<Step> {
         count_refusal(refusal.code);
         tracing::warn!(
-            gateway.id = self.gateway(),
+            link.peer = self.name(),
             link.study = study,
             link.entry = index,
             link.code = refusal.code as u8,
@@ -411,7 +417,7 @@ impl Driver {
             Admission::Admitted(peer) => peer,
             refused => return self.turn_out(&refused).await,
         };
-        self.seat = self.link.seat(&peer.gateway);
+        self.seat = self.link.seat(&peer);
         if self.seat.is_none() {
             return Flow::Break(self.crowded().await);
         }
@@ -421,16 +427,18 @@ impl Driver {
         self.perform(steps).await
     }
 
-    /// Whether the gateway may go on, and now and then that it is here.
+    /// Whether the other side may go on, and now and then that it is here.
     async fn look_after(&mut self) -> Flow {
         let Some(party) = &self.party else { return Flow::Continue(()) };
-        let gateway = party.peer.gateway.clone();
+        let peer = party.peer.clone();
         if self.noted.is_none_or(|at| at.elapsed() >= NOTED) {
             self.noted = Some(Instant::now());
+            let bytes = self.carrier.stats().received_bytes;
+            let busy = bytes > std::mem::replace(&mut self.noted_bytes, bytes);
             let carrier = self.carrier_name();
-            self.works.note(gateway.clone(), self.source.clone(), carrier).await;
+            self.works.note(peer.clone(), self.source.clone(), carrier, busy).await;
         }
-        self.works.standing(gateway).await;
+        self.works.standing(peer).await;
         Flow::Continue(())
     }
 
@@ -438,7 +446,9 @@ impl Driver {
         let now = Instant::now();
         self.items.last = now;
         self.items.due = now + ITEMS_POLL;
-        if let (Some(party), true) = (&self.party, self.machine.wants_items() > 0) {
+        // Nothing flows back to a browser: its person has the pages.
+        let party = self.party.as_ref().filter(|party| party.peer.gateway().is_some());
+        if let (Some(party), true) = (party, self.machine.wants_items() > 0) {
             self.items.looking = true;
             self.works.items(party, self.items.since, self.items.shown.clone()).await;
         }
@@ -447,14 +457,14 @@ impl Driver {
 
     async fn turn_out(&mut self, admission: &Admission) -> Flow {
         let (code, detail) = refusal(admission);
-        tracing::warn!(gateway.id = self.gateway(), net.peer = self.source, "turned out: {detail}");
+        tracing::warn!(link.peer = self.name(), net.peer = self.source, "turned out: {detail}");
         let steps = self.machine.leave(code, 0, detail);
         self.perform(steps).await?;
         Flow::Break(End::Close(code, detail.to_owned()))
     }
 
     async fn crowded(&mut self) -> End {
-        let detail = "the gateway has too many connections";
+        let detail = "you have too many connections";
         let steps = self.machine.leave(CloseCode::Crowded, CROWDED_RETRY_MS, detail);
         match self.perform(steps).await {
             Flow::Break(end) => end,
@@ -463,12 +473,11 @@ impl Driver {
     }
 
     fn party_of(&self, peer: LinkPeer) -> Party {
-        let sender = gateway_sender(peer.gateway.clone(), peer.clinic.clone(), self.source.clone());
-        Party { peer, sender }
+        Party { sender: peer.sender(&self.source), peer }
     }
 
-    fn gateway(&self) -> &str {
-        self.party.as_ref().map_or("", |party| party.peer.gateway.as_str())
+    fn name(&self) -> String {
+        self.party.as_ref().map(|party| party.peer.name()).unwrap_or_default()
     }
 
     fn carrier_name(&self) -> &'static str {
@@ -479,13 +488,13 @@ impl Driver {
     }
 
     fn report(&self, end: &End) {
-        let (gateway, source, carrier) = (self.gateway(), &self.source, self.carrier_name());
+        let (peer, source, carrier) = (self.name(), &self.source, self.carrier_name());
         let bytes = self.carrier.stats().received_bytes;
         match end {
             End::Close(CloseCode::Violation, rule) => {
                 metrics::counter!("medrelay_link_violations_total").increment(1);
                 tracing::warn!(
-                    gateway.id = gateway,
+                    link.peer = peer,
                     link.carrier = carrier,
                     net.peer = source,
                     "the link is closed: {rule}"
@@ -493,7 +502,7 @@ impl Driver {
             }
             End::Close(code, _) => {
                 tracing::info!(
-                    gateway.id = gateway,
+                    link.peer = peer,
                     link.carrier = carrier,
                     net.peer = source,
                     bytes,
@@ -503,7 +512,7 @@ impl Driver {
             }
             End::Over(error) => {
                 tracing::info!(
-                    gateway.id = gateway,
+                    link.peer = peer,
                     link.carrier = carrier,
                     net.peer = source,
                     bytes,
@@ -529,7 +538,7 @@ fn count_refusal(code: medrelay_core::transfer::RefusalCode) {
 
 fn named(peer: &LinkPeer) -> Peer {
     Peer {
-        gateway: peer.gateway.to_string(),
+        gateway: peer.name(),
         clinic: peer.clinic.to_string(),
         clinic_name: peer.clinic_name.clone(),
     }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use medrelay_core::id::GatewayId;
 use medrelay_core::time::Timestamp;
 use medrelay_core::transfer::{Manifest, StreamHeader, Urgency, limits};
 use medrelay_link::{Carrier, Incoming};
@@ -17,6 +16,7 @@ use super::Link;
 use super::receiving::{self, Expected};
 use super::report::{Party, Report, Study};
 use crate::service::gateways::Admission;
+use crate::service::link::{Identity, LinkPeer};
 
 /// Errands (not streams of instances, which the machine counts) of a connection at once; a gateway
 /// that asks for more is not listened to until one is done.
@@ -177,7 +177,7 @@ impl Works {
     pub(super) async fn renew(&self, party: &Party, request: Vec<u8>) {
         let (service, party) = (self.link.service().clone(), party.clone());
         self.errand(async move {
-            let (gateway, source) = (&party.peer.gateway, &party.sender.caller.source);
+            let (gateway, source) = (party.peer.gateway()?, &party.sender.caller.source);
             match service.renew_certificate(gateway, &request, source).await {
                 Ok(chain) => Some(Report::Renewed(chain)),
                 // The gateway tries again until its certificate ends, and says so.
@@ -227,14 +227,14 @@ impl Works {
         .await;
     }
 
-    pub(super) async fn standing(&self, gateway: GatewayId) {
+    pub(super) async fn standing(&self, peer: LinkPeer) {
         let service = self.link.service().clone();
         self.errand(async move {
-            match service.gateway_standing(&gateway).await {
+            match service.link_standing(&peer).await {
                 Ok(admission) => Some(Report::Standing(admission)),
                 // A database that is away for a moment must not throw every clinic out.
                 Err(error) => {
-                    tracing::warn!(%error, "whether a gateway may go on is not known now");
+                    tracing::warn!(%error, "whether somebody may go on is not known now");
                     None
                 }
             }
@@ -242,11 +242,23 @@ impl Works {
         .await;
     }
 
-    pub(super) async fn note(&self, gateway: GatewayId, source: String, carrier: &'static str) {
+    /// Notes that somebody is here; `busy` says that something has come of them.
+    pub(super) async fn note(
+        &self,
+        peer: LinkPeer,
+        source: String,
+        carrier: &'static str,
+        busy: bool,
+    ) {
         let service = self.link.service().clone();
         self.errand(async move {
-            if let Err(error) = service.note_gateway(&gateway, &source, carrier).await {
-                tracing::debug!(%error, "a gateway's visit could not be noted");
+            let noted = match &peer.identity {
+                Identity::Gateway { id, .. } => service.note_gateway(id, &source, carrier).await,
+                Identity::Person { session, .. } if busy => service.use_session(session).await,
+                Identity::Person { .. } => Ok(()),
+            };
+            if let Err(error) = noted {
+                tracing::debug!(%error, "a visit could not be noted");
             }
             None
         })

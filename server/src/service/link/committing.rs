@@ -12,9 +12,8 @@ use medrelay_core::id::{InstanceId, ManifestId};
 use medrelay_core::study::{self, InstanceFacts, Occasion, Settled};
 use medrelay_core::transfer::{Hash, Manifest, Outcome, Receipt, RefusalCode};
 
-use super::{Refusal, manifests, outcome};
+use super::{LinkPeer, Refusal, manifests, outcome};
 use crate::blobs::BlobError;
-use crate::service::gateways::LinkPeer;
 use crate::service::ingest::{self, Intake, Sender, Stored};
 use crate::service::studies::centre_of;
 use crate::service::{About, Error, Service, persist};
@@ -134,7 +133,7 @@ impl Service {
         let receipt = Receipt {
             relay: hex::encode(self.parts.authority.fingerprint()),
             clinic: peer.clinic.to_string(),
-            gateway: peer.gateway.to_string(),
+            gateway: peer.name(),
             manifest: id.to_string(),
             manifest_sha256: hash(&record.sha256),
             study: manifest.study.clone(),
@@ -243,6 +242,9 @@ impl Service {
         events.push(self.parts.event(caller, Kind::StudyCommitted, about));
         let expected = tx.announced(&receipt.study, clinic).await?;
         tx.expect(&receipt.study, clinic, expected).await?;
+        // A browser that forgot what it was sending announces the study anew: what is whole by the
+        // new manifest does not wait for the old one.
+        tx.supersede_manifests(&receipt.manifest, &receipt.study, clinic, self.now()).await?;
         if tx.open_manifests(&receipt.study, clinic).await? > 0 {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use medrelay_core::transfer::limits;
 use medrelay_core::transfer::manifest::sha256;
 use medrelay_core::transfer::message::{Attachment, Item, ItemKind};
 
-use crate::service::gateways::LinkPeer;
+use super::LinkPeer;
 use crate::service::ingest::Sender;
 use crate::service::{About, Error, Service};
 use crate::store::{Form, ItemsFor, Report, WaitingMessage, WaitingReport};
@@ -37,9 +37,10 @@ impl Service {
         since: Timestamp,
         shown: &HashSet<String>,
     ) -> Result<WaitingItems, Error> {
+        let Some(gateway) = peer.gateway() else { return Ok(WaitingItems::default()) };
         let limit = i64::try_from(limits::ITEMS).unwrap_or(i64::MAX);
-        let wanted =
-            ItemsFor { gateway: peer.gateway.as_str(), clinic: &peer.clinic, since, limit };
+        let gateway = gateway.as_str();
+        let wanted = ItemsFor { gateway, clinic: &peer.clinic, since, limit };
         let now = self.now();
         let mut tx = self.parts.db.read().await?;
         let reports = tx.waiting_reports(&wanted).await?;
@@ -79,6 +80,7 @@ impl Service {
         sender: &Sender,
         item: &str,
     ) -> Result<(), Error> {
+        let gateway = peer.gateway().ok_or(Error::hidden())?;
         let object = match self.report_of_item(peer, item).await? {
             Some(report) => format!("report:{}", report.id),
             None => {
@@ -91,9 +93,9 @@ impl Service {
             }
         };
         let mut tx = self.parts.db.write().await?;
-        if tx.item_received(peer.gateway.as_str(), &object, self.now()).await? {
+        if tx.item_received(gateway.as_str(), &object, self.now()).await? {
             let about = About::of(&peer.clinic, object);
-            let details = serde_json::json!({ "gateway": peer.gateway });
+            let details = serde_json::json!({ "gateway": gateway });
             let event = self.parts.event(&sender.caller, Kind::ItemReceived, about.with(details));
             tx.record(vec![event]).await?;
             tx.commit().await?;

@@ -8,8 +8,7 @@ use medrelay_core::transfer::manifest::sha256;
 use medrelay_core::transfer::message::Partial;
 use medrelay_core::transfer::{Hash, Manifest, Outcome, RefusalCode};
 
-use super::{Refusal, aside};
-use crate::service::gateways::LinkPeer;
+use super::{Identity, LinkPeer, Refusal, aside};
 use crate::service::ingest::Sender;
 use crate::service::{About, Error, Service, persist};
 use crate::store::{EntryHere, NewEntry, NewManifest, StoreError, Tx};
@@ -31,7 +30,7 @@ pub struct Registered {
 }
 
 impl Service {
-    /// Whether a gateway's signature over `message` is right; `public_key` as in [`LinkPeer`].
+    /// Whether a gateway's signature over `message` is right; `public_key` as in [`Identity`].
     pub fn gateway_signed(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public_key);
         key.verify(message, signature).is_ok()
@@ -41,7 +40,12 @@ impl Service {
     pub fn gateway_proved(&self, peer: &LinkPeer, nonce: &[u8; 32], signature: &[u8]) -> bool {
         let authority = self.parts.authority.fingerprint();
         let message = [PROOF_CONTEXT, nonce, authority.as_slice()].concat();
-        Self::gateway_signed(&peer.public_key, &message, signature)
+        match &peer.identity {
+            Identity::Gateway { public_key, .. } => {
+                Self::gateway_signed(public_key, &message, signature)
+            }
+            Identity::Person { .. } => false,
+        }
     }
 
     /// Checks and keeps a manifest, and says what of it is here. The same one again is only asked
@@ -54,12 +58,12 @@ impl Service {
         raw: &[u8],
         signature: &[u8],
     ) -> Result<Registered, Refusal> {
-        if manifest.clinic != peer.clinic.as_str() || manifest.gateway != peer.gateway.as_str() {
-            let detail = "the manifest names another clinic or gateway than the one that sends it";
+        if manifest.clinic != peer.clinic.as_str() || manifest.gateway != peer.name() {
+            let detail = "the manifest names another clinic or sender than the one that sends it";
             return Err(Refusal::new(RefusalCode::OtherClinic, detail));
         }
         if !self.manifest_signed(peer, raw, signature).await? {
-            let detail = "the manifest's signature is not of this gateway's key";
+            let detail = "the manifest's signature is not of its sender's key";
             return Err(Refusal::new(RefusalCode::BadSignature, detail));
         }
         let id = ManifestId::parse(&manifest.id).map_err(|_| {
@@ -83,22 +87,26 @@ impl Service {
         Ok(Registered { id, sha256: hash, states, partial })
     }
 
-    /// Whether a manifest is signed by one of the gateway's keys: it may have been renewed since.
+    /// Whether a manifest is signed by one of the gateway's keys: it may have been renewed since. For
+    /// a person their session stands in, and there is nothing to sign with.
     async fn manifest_signed(
         &self,
         peer: &LinkPeer,
         raw: &[u8],
         signature: &[u8],
     ) -> Result<bool, Error> {
-        if Self::gateway_signed(&peer.public_key, raw, signature) {
+        let Identity::Gateway { id, public_key, .. } = &peer.identity else {
+            return Ok(signature.is_empty());
+        };
+        if Self::gateway_signed(public_key, raw, signature) {
             return Ok(true);
         }
         let mut tx = self.parts.db.read().await?;
-        let known = tx.gateway_certificates(&peer.gateway).await?;
+        let known = tx.gateway_certificates(id).await?;
         Ok(known
             .iter()
             .filter_map(|one| hex::decode(&one.public_key).ok())
-            .any(|key| key != peer.public_key && Self::gateway_signed(&key, raw, signature)))
+            .any(|key| key != *public_key && Self::gateway_signed(&key, raw, signature)))
     }
 
     /// The gateway gives a study up: what is here stays, and settles by quiet time again.
@@ -174,12 +182,12 @@ fn new_manifest(
     NewManifest {
         id: id.clone(),
         clinic: peer.clinic.clone(),
-        sender: peer.gateway.to_string(),
+        sender: peer.id(),
         study_uid: manifest.study.clone(),
         sha256: hex::encode(sha256(raw)),
         body: hex::encode(raw),
         signature: hex::encode(signature),
-        certificate: peer.fingerprint.clone(),
+        certificate: peer.fingerprint().to_owned(),
         urgency: manifest.urgency as i64,
         bytes: length(manifest.bytes()),
         entries: manifest.entries.iter().map(entry).collect(),

@@ -8,14 +8,13 @@ mod items;
 mod manifests;
 mod packs;
 mod partials;
+mod peer;
 mod progress;
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use medrelay_core::id::{GatewayId, OrganizationId};
-use medrelay_core::people::Actor;
 use medrelay_core::study::QuarantineReason;
 use medrelay_core::transfer::{Outcome, RefusalCode};
 
@@ -23,14 +22,15 @@ pub use self::committing::Commitment;
 pub use self::items::WaitingItems;
 pub use self::manifests::Registered;
 pub use self::packs::{Announced, Pack, PackIntake};
+pub use self::peer::{Identity, LinkPeer};
 pub use self::progress::Progress;
 pub(super) use self::progress::ProgressBoard;
 
 use self::committing::ReadBack;
 use self::packs::Running;
 use self::partials::Partials;
-use super::ingest::{Sender, Stored};
-use super::{Caller, Error, Parts, Service};
+use super::ingest::Stored;
+use super::{Error, Parts, Service};
 use crate::blobs::BlobError;
 use crate::store::StoreError;
 
@@ -110,12 +110,6 @@ impl LinkState {
             progress,
         }
     }
-}
-
-/// The sender behind a gateway.
-pub fn gateway_sender(gateway: GatewayId, clinic: OrganizationId, source: String) -> Sender {
-    let actor = Actor::Gateway { id: gateway, clinic: clinic.clone() };
-    Sender { caller: Caller { actor, source }, clinic, device: None }
 }
 
 /// How the protocol calls what became of an instance.

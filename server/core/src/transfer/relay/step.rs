@@ -24,9 +24,9 @@ pub struct Settings {
 /// Who is at the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// The gateway's identifier.
+    /// The gateway's identifier, or `person:` and that of the person whose browser it is.
     pub gateway: String,
-    /// Its clinic's identifier.
+    /// The clinic's identifier.
     pub clinic: String,
     /// The clinic's name, for people.
     pub clinic_name: String,
