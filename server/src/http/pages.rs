@@ -12,12 +12,12 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 pub(super) fn routes() -> Router {
     Router::new()
-        .route("/", get(|| page(HTML, include_str!("../../web/index.html"))))
-        .route("/index.js", get(|| page(SCRIPT, include_str!("../../web/index.js"))))
-        .route("/setup", get(|| page(HTML, include_str!("../../web/setup.html"))))
-        .route("/setup.js", get(|| page(SCRIPT, include_str!("../../web/setup.js"))))
-        .route("/icon.svg", get(|| page(ICON, include_str!("../../web/icon.svg"))))
-        .route("/medrelay.css", get(|| page(CSS, include_str!("../../web/medrelay.css"))))
+        .route("/", get(|| page(HTML, include_str!("../../web/old/index.html"))))
+        .route("/index.js", get(|| page(SCRIPT, include_str!("../../web/old/index.js"))))
+        .route("/setup", get(|| page(HTML, include_str!("../../web/old/setup.html"))))
+        .route("/setup.js", get(|| page(SCRIPT, include_str!("../../web/old/setup.js"))))
+        .route("/icon.svg", get(|| page(ICON, include_str!("../../web/public/icon.svg"))))
+        .route("/medrelay.css", get(|| page(CSS, include_str!("../../web/old/medrelay.css"))))
 }
 
 async fn page(kind: &'static str, text: &'static str) -> impl IntoResponse {

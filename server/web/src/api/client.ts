@@ -1,0 +1,62 @@
+// The typed client of the relay's interface, generated from its OpenAPI document (`npm run schema`), with the session's CSRF token.
+import createClient, { type Middleware } from 'openapi-fetch';
+
+import { asProblem, Problem, problemOf } from './problem';
+import type { components, paths } from './schema';
+
+/** The schemas of the interface by name. */
+export type Schemas = components['schemas'];
+
+let csrf: string | null = null;
+let signedOut: () => void = () => undefined;
+
+/** Sets the token that a browser session shows with everything that changes something. */
+export function setCsrf(token: string | null): void {
+  csrf = token;
+}
+
+/** Calls back when the relay says that nobody is signed in. */
+export function onSignedOut(call: () => void): void {
+  signedOut = call;
+}
+
+/** Headers for a request that is made without the client, such as an upload. */
+export function sessionHeaders(): Record<string, string> {
+  return csrf ? { 'X-Medrelay-CSRF': csrf } : {};
+}
+
+const session: Middleware = {
+  onRequest({ request }) {
+    if (csrf && request.method !== 'GET') request.headers.set('X-Medrelay-CSRF', csrf);
+    return request;
+  },
+  onResponse({ request, response }) {
+    if (response.status === 401 && !request.url.endsWith('/api/v1/sessions')) signedOut();
+  },
+};
+
+/** The client: `await ok(api.GET('/api/v1/queue', {...}))`. */
+export const api = createClient<paths>({ baseUrl: '', credentials: 'same-origin' });
+api.use(session);
+
+interface Answer<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
+}
+
+/** The body of a successful answer; throws a [`Problem`] otherwise. */
+export async function ok<T>(answer: Promise<Answer<T>>): Promise<T> {
+  let settled: Answer<T>;
+  try {
+    settled = await answer;
+  } catch (error) {
+    throw asProblem(error);
+  }
+  if (settled.response.ok) return settled.data as T;
+  const body = settled.error;
+  if (body && typeof body === 'object' && 'code' in body) {
+    throw new Problem({ status: settled.response.status, ...(body as { code: string; detail: string }) });
+  }
+  throw await problemOf(settled.response.clone()).catch(asProblem);
+}

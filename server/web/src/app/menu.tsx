@@ -1,0 +1,29 @@
+// What stands in the menu for whom, and where somebody begins.
+import type { ReactNode } from 'react';
+
+import { accountMenu } from '@/areas/account/menu';
+import { adminMenu } from '@/areas/admin/menu';
+import { clinicMenu } from '@/areas/clinic/menu';
+import { readerMenu } from '@/areas/reader/menu';
+import { technicianMenu } from '@/areas/technician/menu';
+
+import { has, type Me, type Role } from './session';
+
+/** A line of the menu. `text` is a key such as `reader:menu.queue`. */
+export interface Entry {
+  to: string;
+  text: string;
+  icon: ReactNode;
+  roles: readonly Role[];
+}
+
+/** The menu of somebody, most used first. */
+export function menuOf(me: Me | null): Entry[] {
+  const all = [...readerMenu, ...technicianMenu, ...clinicMenu, ...adminMenu, ...accountMenu];
+  return all.filter((entry) => has(me, ...entry.roles));
+}
+
+/** The page that somebody begins with. */
+export function homeOf(me: Me): string {
+  return menuOf(me)[0]?.to ?? '/account';
+}

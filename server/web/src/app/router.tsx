@@ -1,0 +1,52 @@
+// Every page by its path. An area brings its own routes; who may see them is said here once.
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
+
+import { accountRoutes } from '@/areas/account/routes';
+import { adminRoutes } from '@/areas/admin/routes';
+import { clinicRoutes } from '@/areas/clinic/routes';
+import { readerRoutes } from '@/areas/reader/routes';
+import { technicianRoutes } from '@/areas/technician/routes';
+
+import { NotFound, PageFailed } from './errors';
+import { homeOf } from './menu';
+import { restore } from './session';
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: PageFailed });
+
+/** Pages for whoever is signed in stand below this one. */
+export const signedIn = createRoute({
+  getParentRoute: () => root,
+  id: 'signed-in',
+  component: lazyRouteComponent(() => import('./Shell'), 'Shell'),
+  beforeLoad: async ({ location }) => {
+    if (!(await restore())) throw redirect({ to: '/sign-in', search: { back: location.pathname } });
+  },
+});
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  beforeLoad: async () => {
+    const me = await restore();
+    throw redirect({ to: me ? homeOf(me) : '/sign-in' });
+  },
+});
+
+const tree = root.addChildren([
+  home,
+  ...accountRoutes(root),
+  signedIn.addChildren([
+    ...technicianRoutes(signedIn),
+    ...readerRoutes(signedIn),
+    ...clinicRoutes(signedIn),
+    ...adminRoutes(signedIn),
+  ]),
+]);
+
+export const router = createRouter({ routeTree: tree, defaultPreload: 'intent', defaultPendingMs: 300 });
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,97 @@
+// Who is signed in: fetched once from `/me`, kept in memory, wiped with everything else at signing out.
+import { useSyncExternalStore } from 'react';
+
+import { api, ok, onSignedOut, setCsrf, type Schemas } from '@/api/client';
+import { Problem } from '@/api/problem';
+
+import { queries } from './queries';
+
+export type Me = Schemas['PersonBody'];
+export type Role =
+  | 'technician'
+  | 'clinic_doctor'
+  | 'reporter'
+  | 'verifier'
+  | 'coordinator'
+  | 'administrator'
+  | 'auditor';
+
+type State = { known: false } | { known: true; me: Me | null };
+
+let state: State = { known: false };
+const listeners = new Set<() => void>();
+const wipers = new Set<() => Promise<void> | void>();
+
+function become(next: State): void {
+  state = next;
+  listeners.forEach((call) => call());
+}
+
+/** Adds something that must not outlive the session, such as a local database with patient data. */
+export function wipeAtSignOut(wipe: () => Promise<void> | void): void {
+  wipers.add(wipe);
+}
+
+/** Takes over a session that has just begun. */
+export function begin(me: Me, csrf: string | null): void {
+  setCsrf(csrf);
+  become({ known: true, me });
+}
+
+/** Finds out who is signed in; asked before the first page. */
+export async function restore(): Promise<Me | null> {
+  if (state.known) return state.me;
+  try {
+    const me = await ok(api.GET('/api/v1/me'));
+    const token = (me as { csrf_token?: string | null }).csrf_token ?? null;
+    begin(me, token);
+    return me;
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) {
+      become({ known: true, me: null });
+      return null;
+    }
+    throw error;
+  }
+}
+
+/** Forgets the session and what came with it; `server` ends it there, too. */
+export async function end(server: boolean): Promise<void> {
+  if (server) await api.DELETE('/api/v1/sessions/current').catch(() => undefined);
+  setCsrf(null);
+  queries.clear();
+  sessionStorage.clear();
+  await Promise.allSettled([...wipers].map(async (wipe) => wipe()));
+  become({ known: true, me: null });
+}
+
+onSignedOut(() => {
+  if (state.known && state.me) void end(false);
+});
+
+function follow(call: () => void): () => void {
+  listeners.add(call);
+  return () => listeners.delete(call);
+}
+
+/** Who is signed in; `null` for nobody. */
+export function useMe(): Me | null {
+  const now = useSyncExternalStore(follow, () => state);
+  return now.known ? now.me : null;
+}
+
+/** Who is signed in, outside of components. */
+export function currentMe(): Me | null {
+  return state.known ? state.me : null;
+}
+
+/** Whether somebody has one of the roles anywhere. */
+export function has(me: Me | null, ...roles: Role[]): boolean {
+  return me?.grants.some((grant) => roles.includes(grant.role as Role)) ?? false;
+}
+
+/** The organizations where somebody has one of the roles. */
+export function placesOf(me: Me | null, ...roles: Role[]): string[] {
+  const places = me?.grants.filter((grant) => roles.includes(grant.role as Role)) ?? [];
+  return [...new Set(places.map((grant) => grant.organization))];
+}

@@ -1,0 +1,57 @@
+// Light and dark: as the system says, unless chosen. The viewer is always dark.
+import { theme, type ThemeConfig } from 'antd';
+import { useSyncExternalStore } from 'react';
+
+export type Choice = 'system' | 'light' | 'dark';
+const KEPT = 'medrelay.theme';
+const system = window.matchMedia('(prefers-color-scheme: dark)');
+const listeners = new Set<() => void>();
+
+/** What is chosen on this machine. */
+export function themeChoice(): Choice {
+  const kept = localStorage.getItem(KEPT);
+  return kept === 'light' || kept === 'dark' ? kept : 'system';
+}
+
+/** Chooses, and remembers it on this machine. */
+export function chooseTheme(choice: Choice): void {
+  if (choice === 'system') localStorage.removeItem(KEPT);
+  else localStorage.setItem(KEPT, choice);
+  listeners.forEach((call) => call());
+}
+
+function isDark(): boolean {
+  const choice = themeChoice();
+  return choice === 'system' ? system.matches : choice === 'dark';
+}
+
+function follow(call: () => void): () => void {
+  listeners.add(call);
+  system.addEventListener('change', call);
+  return () => {
+    listeners.delete(call);
+    system.removeEventListener('change', call);
+  };
+}
+
+/** Whether everything is dark now. */
+export function useTheme(): boolean {
+  const dark = useSyncExternalStore(follow, isDark);
+  document.documentElement.style.colorScheme = dark ? 'dark' : 'light';
+  return dark;
+}
+
+/** The components' theme: contrast of text at least 4.5:1 (WCAG 2.2 AA). */
+export function themeOf(dark: boolean): ThemeConfig {
+  return {
+    algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
+    token: {
+      colorPrimary: dark ? '#3aa6aa' : '#0b6b6f',
+      colorLink: dark ? '#5cc4c8' : '#0b6b6f',
+      colorTextPlaceholder: dark ? '#a3adb8' : '#667280',
+      colorTextDescription: dark ? '#b5bec8' : '#56616d',
+      borderRadius: 6,
+      fontFamily: 'inherit',
+    },
+  };
+}

@@ -1,0 +1,4 @@
+// The lines of the menu that this area brings.
+import type { Entry } from '@/app/menu';
+
+export const readerMenu: Entry[] = [];

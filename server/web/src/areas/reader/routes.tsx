@@ -1,0 +1,6 @@
+// The pages of this area.
+import type { AnyRoute } from '@tanstack/react-router';
+
+export function readerRoutes(_parent: AnyRoute): AnyRoute[] {
+  return [];
+}
