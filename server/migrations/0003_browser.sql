@@ -64,6 +64,10 @@ CREATE TABLE templates (
     version BIGINT NOT NULL
 );
 CREATE INDEX templates_by_organization ON templates (organization_id, id);
+-- A shortcut means one thing among a person's own texts, and one among everybody's.
+CREATE UNIQUE INDEX templates_by_shortcut
+    ON templates (organization_id, COALESCE(person_id, ''), shortcut)
+    WHERE shortcut <> '' AND removed_at IS NULL;
 
 -- A result that must reach a person now.
 CREATE TABLE findings (
@@ -105,6 +109,19 @@ CREATE TABLE report_annotations (
 -- Whom a coordinator has given a case to; NULL: whoever comes.
 ALTER TABLE cases ADD COLUMN assigned_id TEXT REFERENCES persons (id);
 CREATE INDEX cases_by_assigned ON cases (assigned_id);
+-- How often a case was returned to its clinic.
+ALTER TABLE cases ADD COLUMN returns BIGINT NOT NULL DEFAULT 0;
+
+-- The side that a message was written on; NULL: the centre.
+ALTER TABLE clinic_messages ADD COLUMN organization_id TEXT REFERENCES organizations (id);
+CREATE INDEX clinic_messages_by_centre ON clinic_messages (centre_id, id);
+-- Until when somebody has seen what was said about a case.
+CREATE TABLE messages_seen (
+    person_id TEXT NOT NULL REFERENCES persons (id),
+    case_id TEXT NOT NULL REFERENCES cases (id),
+    seen_at BIGINT NOT NULL,
+    PRIMARY KEY (person_id, case_id)
+);
 
 -- Consent forms and other papers of an order.
 CREATE TABLE attachments (

@@ -12,7 +12,14 @@
 //!                               ▼                Acknowledged
 //!                           Delivered ──────────────────────────► Closed
 //!                               ▲ Addend: back to Final, from Delivered and Closed too
+//!
+//!  InProgress ── Return ──► Returned ── Resubmit ──► Ready
+//!  Ready ── ReturnWaiting ──►  ▲ the deadline stops, and goes on with the rest of its time
 //! ```
+//!
+//! A returned case waits for its clinic: it is in no queue, keeps its number and its fair place,
+//! and images that come are those that were asked for, not late ones. Nobody but its clinic can
+//! end that. An assignment says who is to take a case; it ends when anybody takes it.
 //!
 //! A claim is a lease: a secret token (only its hash is kept) and a fence, a number that only
 //! grows. Every write of its holder carries both.
@@ -22,6 +29,7 @@ use thiserror::Error;
 
 use crate::event::Kind;
 use crate::id::{AgreementId, CaseId, OrderId, OrganizationId, PersonId, StudyId};
+use crate::message::ReturnCode;
 use crate::people::{Priority, SigningPolicy};
 use crate::time::{Span, Timestamp};
 
@@ -56,6 +64,10 @@ pub struct Case {
     pub fence: i64,
     /// Images came after it was opened, and nobody has dealt with them yet.
     pub late_images: bool,
+    /// Who is to take it, if a coordinator has said so.
+    pub assigned: Option<PersonId>,
+    /// How often it was returned to the clinic.
+    pub returns: i64,
     /// Compare-and-set version of the row.
     pub version: i64,
     /// Where it stands.
@@ -101,6 +113,17 @@ pub enum Stage {
         by: PersonId,
         /// The verifier's hold.
         claim: Claim,
+    },
+    /// The clinic is to do something again or to add something.
+    Returned {
+        /// Who returned it.
+        by: PersonId,
+        /// What is the matter.
+        code: ReturnCode,
+        /// When.
+        at: Timestamp,
+        /// What was left until the deadline; negative when it was over.
+        rest: Span,
     },
     /// A final report is signed; deliveries are under way.
     Final,
@@ -177,6 +200,30 @@ pub enum Command {
         /// Proof.
         hold: Hold,
     },
+    /// Return it to the clinic from under one's hands.
+    Return {
+        /// Proof.
+        hold: Hold,
+        /// What is the matter.
+        code: ReturnCode,
+    },
+    /// Return it to the clinic while it waits for a reader.
+    ReturnWaiting {
+        /// Who.
+        by: PersonId,
+        /// What is the matter.
+        code: ReturnCode,
+    },
+    /// The clinic has done what was asked for.
+    Resubmit {
+        /// The whole time that the agreement gives.
+        agreed: Span,
+    },
+    /// Say who is to take it; `None`: whoever comes.
+    Assign {
+        /// Whom it is given to.
+        to: Option<PersonId>,
+    },
     /// The lease has run out.
     Expire,
     /// Sign a preliminary report.
@@ -210,6 +257,10 @@ impl Command {
             Self::Heartbeat { .. } => "heartbeat",
             Self::SaveDraft { .. } => "save_draft",
             Self::Release { .. } => "release",
+            Self::Return { .. } => "return",
+            Self::ReturnWaiting { .. } => "return_waiting",
+            Self::Resubmit { .. } => "resubmit",
+            Self::Assign { .. } => "assign",
             Self::Expire => "expire",
             Self::SignPreliminary { .. } => "sign_preliminary",
             Self::SignFinal { .. } => "sign_final",
@@ -229,6 +280,7 @@ impl Stage {
         "in_progress",
         "preliminary",
         "verifying",
+        "returned",
         "final",
         "delivered",
         "closed",
@@ -242,6 +294,7 @@ impl Stage {
             Self::InProgress { .. } => "in_progress",
             Self::Preliminary { .. } => "preliminary",
             Self::Verifying { .. } => "verifying",
+            Self::Returned { .. } => "returned",
             Self::Final => "final",
             Self::Delivered => "delivered",
             Self::Closed => "closed",
@@ -255,6 +308,7 @@ impl Stage {
             Self::Submitted
             | Self::Ready
             | Self::Preliminary { .. }
+            | Self::Returned { .. }
             | Self::Final
             | Self::Delivered
             | Self::Closed => None,
@@ -268,6 +322,7 @@ impl Stage {
             Self::Submitted
             | Self::Ready
             | Self::InProgress { .. }
+            | Self::Returned { .. }
             | Self::Final
             | Self::Delivered
             | Self::Closed => None,
@@ -354,6 +409,7 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
             Command::Claim { by, token_hash, lease },
         ) => {
             refuse_live_claim(&from, now)?;
+            case.assigned = None;
             // A lease that ran out and was not swept yet ends here: its holder is told all the same.
             if from.claim().is_some() {
                 events.push(Kind::ClaimExpired);
@@ -364,6 +420,20 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
             from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
             Command::TakeOver { by, token_hash, lease },
         ) => (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseTakenOver),
+        (Stage::Ready, Command::ReturnWaiting { by, code }) => {
+            (send_back(&mut case, by, code, now), Kind::CaseReturned)
+        }
+        (Stage::Returned { rest, .. }, Command::Resubmit { agreed }) => {
+            case.deadline = now + rest_of(rest, agreed);
+            // Whoever reads it now begins with everything that is there.
+            case.late_images = false;
+            (Stage::Ready, Kind::CaseResubmitted)
+        }
+        (stage, Command::Assign { to }) => {
+            assignable(&stage, to.as_ref())?;
+            case.assigned = to;
+            (stage, Kind::CaseAssigned)
+        }
         (from @ (Stage::InProgress { .. } | Stage::Verifying { .. }), Command::Expire) => {
             if from.claim().is_some_and(|claim| now < claim.expires) {
                 return Err(Refusal::NotExpired);
@@ -377,7 +447,7 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
             (Stage::Final, Kind::AddendumSigned)
         }
         (stage, Command::LateImage) => {
-            case.late_images = true;
+            case.late_images |= !matches!(stage, Stage::Returned { .. });
             (stage, Kind::LateImage)
         }
         (
@@ -385,9 +455,10 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
             command @ (Command::Heartbeat { .. }
             | Command::SaveDraft { .. }
             | Command::Release { .. }
+            | Command::Return { .. }
             | Command::SignPreliminary { .. }
             | Command::SignFinal { .. }),
-        ) => by_holder(&case, command, now)?,
+        ) => by_holder(&mut case, command, now)?,
         (stage, _) => return Err(Refusal::WrongStage { stage: stage.name(), command: name }),
     };
     case.stage = stage;
@@ -396,11 +467,12 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
 }
 
 /// What only the live claim's holder may do.
-fn by_holder(case: &Case, command: Command, now: Timestamp) -> Result<(Stage, Kind), Refusal> {
+fn by_holder(case: &mut Case, command: Command, now: Timestamp) -> Result<(Stage, Kind), Refusal> {
     let wrong = Refusal::WrongStage { stage: case.stage.name(), command: command.name() };
     let (Command::Heartbeat { hold, .. }
     | Command::SaveDraft { hold }
     | Command::Release { hold }
+    | Command::Return { hold, .. }
     | Command::SignPreliminary { hold }
     | Command::SignFinal { hold }) = &command
     else {
@@ -419,6 +491,9 @@ fn by_holder(case: &Case, command: Command, now: Timestamp) -> Result<(Stage, Ki
         }
         (from, Command::SaveDraft { .. }) => Ok((from, Kind::DraftSaved)),
         (from, Command::Release { .. }) => Ok((put_back(from), Kind::CaseReleased)),
+        (Stage::InProgress { .. }, Command::Return { code, .. }) => {
+            Ok((send_back(case, holder, code, now), Kind::CaseReturned))
+        }
         (Stage::InProgress { .. }, Command::SignPreliminary { .. })
             if case.policy == SigningPolicy::Double =>
         {
@@ -513,5 +588,35 @@ fn put_back(stage: Stage) -> Stage {
         Stage::InProgress { .. } => Stage::Ready,
         Stage::Verifying { by, .. } => Stage::Preliminary { by },
         other => other,
+    }
+}
+
+/// The stage of a case that is returned now; the deadline stops where it is.
+fn send_back(case: &mut Case, by: PersonId, code: ReturnCode, now: Timestamp) -> Stage {
+    case.returns += 1;
+    Stage::Returned { by, code, at: now, rest: case.deadline.since(now) }
+}
+
+/// What a returned case is given when it comes again: what was left, but no less than half of the
+/// whole time, and no more than all of it.
+pub fn rest_of(rest: Span, agreed: Span) -> Span {
+    let half = Span::from_micros(agreed.micros() / 2);
+    rest.max(half).min(agreed)
+}
+
+/// A case is given to somebody while nobody works on it.
+fn assignable(stage: &Stage, to: Option<&PersonId>) -> Result<(), Refusal> {
+    match stage {
+        Stage::Preliminary { by } if Some(by) == to => Err(Refusal::AuthorCannotVerify),
+        Stage::Submitted | Stage::Ready | Stage::Preliminary { .. } | Stage::Returned { .. } => {
+            Ok(())
+        }
+        Stage::InProgress { .. }
+        | Stage::Verifying { .. }
+        | Stage::Final
+        | Stage::Delivered
+        | Stage::Closed => {
+            Err(Refusal::WrongStage { stage: stage.name(), command: "assign" })
+        }
     }
 }

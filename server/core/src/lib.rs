@@ -14,6 +14,7 @@ pub mod case;
 pub mod congestion;
 pub mod delivery;
 pub mod event;
+pub mod finding;
 pub mod id;
 pub mod matching;
 pub mod message;

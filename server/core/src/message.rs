@@ -1,5 +1,6 @@
-//! What a centre says to a clinic about a case: a return request ("retake, positioning") or a
-//! notice. The words only; the stage of the case does not change by them.
+//! What is said about a case: a return request ("retake, positioning") or a notice from the centre
+//! to the clinic, and what both sides discuss. The words only; the stage of the case does not
+//! change by them.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -17,9 +18,15 @@ pub enum MessageKind {
     ReturnRequest,
     /// 通知: something to know.
     Notice,
+    /// 讨论: what people of both sides say to each other.
+    Discussion,
 }
 
-stable_text!(MessageKind { ReturnRequest => "return_request", Notice => "notice" });
+stable_text!(MessageKind {
+    ReturnRequest => "return_request",
+    Notice => "notice",
+    Discussion => "discussion",
+});
 
 /// What is the matter with a study that is returned. The words go over the clinic link and must
 /// never change.
@@ -85,11 +92,11 @@ pub enum MessageFault {
     /// A return request without a code.
     #[error("a return request names what is the matter, such as POSITIONING")]
     CodeMissing,
-    /// A notice with a code.
-    #[error("a notice has no code")]
+    /// A notice or a word of discussion with a code.
+    #[error("only a return request has a code")]
     CodeUnwanted,
-    /// A notice without a text.
-    #[error("a notice needs a text")]
+    /// A notice or a word of discussion without a text.
+    #[error("write something")]
     Empty,
     /// The text is too long.
     #[error("the text has more than 2000 characters")]
@@ -109,8 +116,10 @@ pub fn checked_text(
     let text = text.replace("\r\n", "\n").trim().to_owned();
     match (kind, code) {
         (MessageKind::ReturnRequest, None) => Err(MessageFault::CodeMissing),
-        (MessageKind::Notice, Some(_)) => Err(MessageFault::CodeUnwanted),
-        (MessageKind::Notice, None) if text.is_empty() => Err(MessageFault::Empty),
+        (MessageKind::Notice | MessageKind::Discussion, Some(_)) => Err(MessageFault::CodeUnwanted),
+        (MessageKind::Notice | MessageKind::Discussion, None) if text.is_empty() => {
+            Err(MessageFault::Empty)
+        }
         _ if text.chars().count() > TEXT_CHARS => Err(MessageFault::TooLong),
         _ if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
             Err(MessageFault::Control)

@@ -114,17 +114,23 @@ pub enum Ineligible {
     /// The preliminary report is the reader's own.
     #[error("the preliminary report is yours: another person must verify it")]
     AuthorCannotVerify,
+    /// A coordinator has given the case to somebody else.
+    #[error("the case was given to another reader")]
+    Assigned,
 }
 
 /// Whether a reader may take a case of `modality` whose preliminary report is by
-/// `preliminary_by`.
+/// `preliminary_by` and that was given to `assigned`, as [`binding`] has it.
 pub fn eligible(
     reader: &Reader,
     modality: &str,
     preliminary_by: Option<&PersonId>,
+    assigned: Option<&PersonId>,
 ) -> Result<(), Ineligible> {
-    if !reader.modalities.is_empty() && !reader.modalities.iter().any(|m| m == modality) {
+    if !reads(&reader.modalities, modality) {
         Err(Ineligible::Modality)
+    } else if assigned.is_some_and(|person| *person != reader.person) {
+        Err(Ineligible::Assigned)
     } else if reader.holding >= reader.claim_limit {
         Err(Ineligible::ClaimLimit)
     } else if preliminary_by == Some(&reader.person) {
@@ -132,6 +138,70 @@ pub fn eligible(
     } else {
         Ok(())
     }
+}
+
+fn reads(modalities: &[String], modality: &str) -> bool {
+    modalities.is_empty() || modalities.iter().any(|m| m == modality)
+}
+
+/// Somebody who reads at a centre now: the account is open and the role is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnStaff {
+    /// Modalities they may read; empty means every one.
+    pub modalities: Vec<String>,
+    /// Whether they may sign a final report.
+    pub verifier: bool,
+}
+
+/// What a case asks of whoever takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs<'a> {
+    /// Its modality.
+    pub modality: &'a str,
+    /// Only somebody who may sign a final report can do anything with it.
+    pub verifier: bool,
+    /// Who signed the preliminary report that waits.
+    pub preliminary_by: Option<&'a PersonId>,
+}
+
+/// Whether somebody is fit for a case.
+pub fn fit(person: &PersonId, staff: &OnStaff, needs: Needs<'_>) -> bool {
+    reads(&staff.modalities, needs.modality)
+        && (staff.verifier || !needs.verifier)
+        && needs.preliminary_by != Some(person)
+}
+
+/// The assignment of a case as far as it binds others: one to somebody who has left, or who cannot
+/// take the case any more, binds nobody, so that it strands no case. `staff` is what the assignee
+/// is at the centre now.
+pub fn binding<'a>(
+    assigned: Option<&'a PersonId>,
+    staff: Option<&OnStaff>,
+    needs: Needs<'_>,
+) -> Option<&'a PersonId> {
+    assigned.filter(|person| staff.is_some_and(|staff| fit(person, staff, needs)))
+}
+
+/// When a reader may come to a case that stands behind `ahead` others, if `readers` are at work
+/// and each takes `each` for a case; `None` when there is nothing to go by.
+pub fn expected_at(
+    ahead: usize,
+    readers: usize,
+    each: Option<Span>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let (readers, ahead) = (i64::try_from(readers).ok()?, i64::try_from(ahead).ok()?);
+    if readers == 0 {
+        return None;
+    }
+    let wait = each?.micros().saturating_mul(ahead) / readers;
+    Some(now + Span::from_micros(wait))
+}
+
+/// The middle of some spans; `None` of none.
+pub fn median(mut spans: Vec<Span>) -> Option<Span> {
+    spans.sort_unstable();
+    spans.get(spans.len() / 2).copied()
 }
 
 /// How long reading a study of a modality is expected to take, until statistics know better.

@@ -11,6 +11,10 @@ use crate::time::Timestamp;
 pub const SECTION_LIMIT: usize = 20_000;
 /// Format tag of the canonical bytes; a change of layout is a new tag.
 pub const CANONICAL_FORMAT: &str = "medrelay-report/1";
+/// Format tag of canonical bytes that end in the hash of what was drawn on the images.
+pub const CANONICAL_FORMAT_ANNOTATED: &str = "medrelay-report/2";
+/// Bytes of what is drawn on the images of one case at most, as compact JSON.
+pub const ANNOTATIONS_LIMIT_BYTES: usize = 512 << 10;
 
 /// What a reader writes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,7 +117,7 @@ pub struct Signer {
 /// Everything that a signature covers. The order of the fields is part of the format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signed {
-    /// [`CANONICAL_FORMAT`].
+    /// [`Signed::format_of`] what was drawn.
     pub format: String,
     /// The version's identifier.
     pub report: ReportId,
@@ -143,9 +147,22 @@ pub struct Signed {
     pub signed_at: Timestamp,
     /// SHA-256 (hex) of the previous signed version.
     pub predecessor: Option<String>,
+    /// SHA-256 (hex) of what was drawn on the images; absent from bytes of the first format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations_sha256: Option<String>,
 }
 
 impl Signed {
+    /// The format of a version with or without something drawn: the first stays as it always was.
+    pub const fn format_of(annotated: bool) -> &'static str {
+        if annotated { CANONICAL_FORMAT_ANNOTATED } else { CANONICAL_FORMAT }
+    }
+
+    /// Whether the format is the one that its content asks for.
+    pub fn format_holds(&self) -> bool {
+        self.format == Self::format_of(self.annotations_sha256.is_some())
+    }
+
     /// The canonical bytes: compact JSON, fields in declaration order, UTF-8, no escapes beyond
     /// those that JSON demands. Equal content gives equal bytes.
     pub fn canonical_bytes(&self) -> Vec<u8> {

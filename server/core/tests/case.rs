@@ -56,6 +56,8 @@ fn case(stage: Stage, fence: i64, policy: SigningPolicy) -> Case {
         fair: 7,
         fence,
         late_images: false,
+            assigned: None,
+            returns: 0,
         version: 42,
         stage,
     }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use medrelay_core::access::Denial;
 use medrelay_core::case::Refusal;
+use medrelay_core::finding;
 use medrelay_core::queue::Ineligible;
 
 use crate::service::{BlobError, Error, StoreError};
@@ -96,6 +97,8 @@ impl From<Error> for Problem {
             Error::Ineligible(Ineligible::AuthorCannotVerify) => {
                 Self::new(422, "AUTHOR_CANNOT_VERIFY", text)
             }
+            Error::Ineligible(Ineligible::Assigned) => Self::new(409, "ASSIGNED_TO_ANOTHER", text),
+            Error::Finding(refusal) => finding_refused(refusal),
             Error::QueueEmpty => Self::new(404, "QUEUE_EMPTY", text),
             Error::Text(_) => Self::new(422, "VALIDATION", text),
             Error::Delivery(refusal) => Self::new(409, "STATE_CONFLICT", text)
@@ -122,6 +125,18 @@ fn denied(denial: Denial) -> Problem {
         Denial::Hidden => not_found(),
         Denial::Forbidden => Problem::new(403, "FORBIDDEN", denial.to_string()),
         Denial::Unauthenticated => Problem::new(401, "UNAUTHENTICATED", denial.to_string()),
+    }
+}
+
+fn finding_refused(refusal: finding::Refusal) -> Problem {
+    let text = refusal.to_string();
+    match refusal {
+        finding::Refusal::WrongStage { stage, command } => Problem::new(409, "STATE_CONFLICT", text)
+            .with(serde_json::json!({ "stage": stage, "command": command })),
+        finding::Refusal::ReadBackMissing => Problem::new(422, "READ_BACK_MISSING", text),
+        finding::Refusal::Empty | finding::Refusal::TooLong | finding::Refusal::Control => {
+            Problem::new(422, "VALIDATION", text)
+        }
     }
 }
 

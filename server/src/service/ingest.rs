@@ -357,8 +357,9 @@ async fn note_late_image(
     let Some(case) = tx.case_of_study(study).await? else {
         return Ok(());
     };
-    // One event until somebody has dealt with it, not one for each of 300 slices.
-    if case.late_images {
+    // One event until somebody has dealt with it, not one for each of 300 slices; and none for
+    // what a returned case waits for.
+    if case.late_images || matches!(case.stage, case::Stage::Returned { .. }) {
         return Ok(());
     }
     let step = case::apply(case, Command::LateImage, parts.clock.now())?;

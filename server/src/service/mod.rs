@@ -40,6 +40,7 @@ use medrelay_core::access::{self, Action, Denial, Object, Partner, Standing};
 use medrelay_core::case::{self, Case};
 use medrelay_core::delivery;
 use medrelay_core::event::Kind;
+use medrelay_core::finding;
 use medrelay_core::id::{EventId, JobId, OrganizationId, PersonId};
 use medrelay_core::people::{Actor, AgreementFault};
 use medrelay_core::queue::Ineligible;
@@ -118,6 +119,9 @@ pub enum Error {
     /// The reader may not take it.
     #[error(transparent)]
     Ineligible(#[from] Ineligible),
+    /// The critical finding does not allow it.
+    #[error(transparent)]
+    Finding(#[from] finding::Refusal),
     /// Nothing in the queue is for this reader.
     #[error("nothing in the queue is waiting for you")]
     QueueEmpty,

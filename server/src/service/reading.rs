@@ -119,7 +119,9 @@ impl Service {
                     | Error::VersionConflict
                     | Error::Denied(_)
                     | Error::Ineligible(
-                        queue::Ineligible::Modality | queue::Ineligible::AuthorCannotVerify,
+                        queue::Ineligible::Modality
+                        | queue::Ineligible::AuthorCannotVerify
+                        | queue::Ineligible::Assigned,
                     ),
                 ) => {}
                 outcome => return outcome,
@@ -144,7 +146,7 @@ impl Service {
         let live = case.stage.claim().is_some_and(|claim| self.now() < claim.expires);
         if !live {
             let reader = self.reader(&mut tx, &person).await?;
-            queue::eligible(&reader, &case.modality, case.stage.preliminary_by())?;
+            queue::eligible(&reader, &case.modality, case.stage.preliminary_by(), None)?;
         }
         let (token, hash) = self.token();
         let lease = self.parts.settings.lease;

@@ -198,6 +198,8 @@ impl Service {
             fair: 0,
             fence: 0,
             late_images: false,
+            assigned: None,
+            returns: 0,
             version: 1,
             stage: CaseStage::Submitted,
         };

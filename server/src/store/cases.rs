@@ -27,9 +27,9 @@ impl Tx {
             statement(
                 "INSERT INTO cases (id, number, agreement_id, clinic_id, centre_id, study_id, \
                  order_id, modality, priority, policy, opened_at, deadline, fair, fence, \
-                 late_images, stage, state, holder_id, claim_expires, version) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-                 $17, $18, $19, 1)",
+                 late_images, stage, state, holder_id, claim_expires, assigned_id, returns, \
+                 version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+                 $15, $16, $17, $18, $19, $20, $21, 1)",
             )
             .bind(case.id.to_string())
             .bind(number.to_owned())
@@ -49,7 +49,9 @@ impl Tx {
             .bind(case.stage.name().to_owned())
             .bind(state_text(&case.stage))
             .bind(case.stage.claim().map(|c| c.holder.to_string()))
-            .bind(case.stage.claim().map(|c| c.expires.micros())),
+            .bind(case.stage.claim().map(|c| c.expires.micros()))
+            .bind(case.assigned.as_ref().map(ToString::to_string))
+            .bind(case.returns),
         )
         .await
     }
@@ -60,7 +62,8 @@ impl Tx {
             statement(
                 "UPDATE cases SET order_id = $3, priority = $4, deadline = $5, fair = $6, \
                  fence = $7, late_images = $8, stage = $9, state = $10, holder_id = $11, \
-                 claim_expires = $12, version = version + 1 WHERE id = $1 AND version = $2",
+                 claim_expires = $12, assigned_id = $13, returns = $14, version = version + 1 \
+                 WHERE id = $1 AND version = $2",
             )
             .bind(case.id.to_string())
             .bind(case.version)
@@ -73,7 +76,9 @@ impl Tx {
             .bind(case.stage.name().to_owned())
             .bind(state_text(&case.stage))
             .bind(case.stage.claim().map(|c| c.holder.to_string()))
-            .bind(case.stage.claim().map(|c| c.expires.micros())),
+            .bind(case.stage.claim().map(|c| c.expires.micros()))
+            .bind(case.assigned.as_ref().map(ToString::to_string))
+            .bind(case.returns),
         )
         .await
     }
@@ -191,6 +196,7 @@ fn state_text(stage: &Stage) -> String {
 
 fn case(row: &AnyRow) -> Result<Case, StoreError> {
     let order = row.maybe_text("order_id")?;
+    let assigned = row.maybe_text("assigned_id")?;
     Ok(Case {
         id: parsed(CaseId::parse(&row.text("id")?), "cases")?,
         agreement: parsed(AgreementId::parse(&row.text("agreement_id")?), "cases")?,
@@ -206,6 +212,8 @@ fn case(row: &AnyRow) -> Result<Case, StoreError> {
         fair: row.int("fair")?,
         fence: row.int("fence")?,
         late_images: row.int("late_images")? != 0,
+        assigned: assigned.map(|id| parsed(PersonId::parse(&id), "cases")).transpose()?,
+        returns: row.int("returns")?,
         version: row.int("version")?,
         stage: parsed(serde_json::from_str(&row.text("state")?), "cases")?,
     })

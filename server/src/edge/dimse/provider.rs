@@ -210,6 +210,7 @@ fn reply(error: &Error) -> Reply {
         | Error::Agreement(_)
         | Error::Case(_)
         | Error::Ineligible(_)
+        | Error::Finding(_)
         | Error::QueueEmpty
         | Error::Text(_)
         | Error::Delivery(_)

@@ -182,6 +182,7 @@ impl Service {
             verifier,
             signed_at: now,
             predecessor: versions.last().map(|last| last.sha256.clone()),
+            annotations_sha256: None,
         })
     }
 
@@ -323,6 +324,7 @@ const fn wanted(case: &Case) -> (VersionKind, Action) {
             Stage::Submitted
             | Stage::Ready
             | Stage::Preliminary { .. }
+            | Stage::Returned { .. }
             | Stage::Final
             | Stage::Delivered
             | Stage::Closed,
