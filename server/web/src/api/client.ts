@@ -20,6 +20,12 @@ export function onSignedOut(call: () => void): void {
   signedOut = call;
 }
 
+/** Whether a refusal means that nobody is signed in; a wrong password or code does not. */
+export async function noticeSignedOut(response: Response): Promise<void> {
+  const body = (await response.clone().json().catch(() => null)) as { code?: string } | null;
+  if (body?.code === undefined || body.code === 'UNAUTHENTICATED') signedOut();
+}
+
 /** Headers for a request that is made without the client, such as an upload. */
 export function sessionHeaders(): Record<string, string> {
   return csrf ? { 'X-Medrelay-CSRF': csrf } : {};
@@ -30,8 +36,8 @@ const session: Middleware = {
     if (csrf && request.method !== 'GET') request.headers.set('X-Medrelay-CSRF', csrf);
     return request;
   },
-  onResponse({ request, response }) {
-    if (response.status === 401 && !request.url.endsWith('/api/v1/sessions')) signedOut();
+  async onResponse({ response }) {
+    if (response.status === 401) await noticeSignedOut(response);
   },
 };
 

@@ -6,7 +6,13 @@ import { Problem } from '@/api/problem';
 
 import { queries } from './queries';
 
-export type Me = Schemas['PersonBody'];
+/** Somebody's account as the page knows it; what came with the session stands beside it. */
+export type Me = Schemas['PersonBody'] & {
+  /** A second factor must be set up before anything else. */
+  must_enrol?: boolean;
+  second_factor?: boolean;
+  organizations?: { id: string; name: string; kind: string }[];
+};
 export type Role =
   | 'technician'
   | 'clinic_doctor'
@@ -40,11 +46,16 @@ export function begin(me: Me, csrf: string | null): void {
 
 /** Finds out who is signed in; asked before the first page. */
 export async function restore(): Promise<Me | null> {
-  if (state.known) return state.me;
+  return state.known ? state.me : refresh();
+}
+
+/** Asks again who is signed in and what they may. */
+export async function refresh(): Promise<Me | null> {
   try {
     const me = await ok(api.GET('/api/v1/me'));
-    const token = (me as { csrf_token?: string | null }).csrf_token ?? null;
-    begin(me, token);
+    const token = (me as { csrf_token?: string | null }).csrf_token;
+    if (token) setCsrf(token);
+    become({ known: true, me });
     return me;
   } catch (error) {
     if (error instanceof Problem && error.status === 401) {
