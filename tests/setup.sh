@@ -4,6 +4,7 @@
 #     tests/setup.sh run     compiler tools and the fonts that reports are typeset with
 #     tests/setup.sh peers   the same, and the foreign software that the tests talk to
 #     tests/setup.sh bench   the same, and the servers that a benchmark is measured against
+#     tests/setup.sh web     the npm packages that the pages are built with
 #     tests/setup.sh deny    cargo-deny, which checks the dependencies
 #
 # What is there already is left alone, so a second run installs nothing. Debian packages are installed with apt-get,
@@ -14,6 +15,8 @@ cd "$(dirname "$0")/.."
 VENV=target/peers-venv
 TOOLS=target/tools
 CARGO_DENY_VERSION=0.20.2
+WEB=server/web
+WANTED_NODE=20.19.0
 
 missing=
 
@@ -113,6 +116,7 @@ need_peers() {
     need python3-venv "an environment for Python peers" python3 -c 'import ensurepip, venv'
     need curl "speaks to the interface in the end-to-end test" has curl
     need jq "reads its answers" has jq
+    need chromium "the pages are tried in it" has chromium
 }
 
 need_bench() {
@@ -135,6 +139,25 @@ python_peers() {
     # Called as a module: the scripts in the environment cannot be started from a folder with spaces in its name.
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
     cp "$wanted" "$VENV/installed.txt"
+}
+
+# The packages that package-lock.json names, once for each state of it.
+node_packages() {
+    command -v npm >/dev/null 2>&1 || {
+        echo "setup: npm is missing: install Node $WANTED_NODE or newer (nodejs.org; Debian 12's own is too old)" >&2
+        exit 1
+    }
+    have=$(node --version | tr -d v)
+    if [ "$(printf '%s\n%s\n' "$have" "$WANTED_NODE" | sort -V | head -n 1)" != "$WANTED_NODE" ]; then
+        echo "setup: Node $have is too old, $WANTED_NODE or newer is needed (nodejs.org)" >&2
+        exit 1
+    fi
+    if cmp -s "$WEB/package-lock.json" "$WEB/node_modules/.installed.json"; then
+        return 0
+    fi
+    echo "setup: installing npm packages into $WEB/node_modules"
+    (cd "$WEB" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+    cp "$WEB/package-lock.json" "$WEB/node_modules/.installed.json"
 }
 
 cargo_deny() {
@@ -166,12 +189,15 @@ case "${1-}" in
         install_missing
         python_peers
         ;;
+    web)
+        node_packages
+        ;;
     deny)
         rust
         cargo_deny
         ;;
     *)
-        echo "usage: tests/setup.sh run|peers|bench|deny" >&2
+        echo "usage: tests/setup.sh run|web|peers|bench|deny" >&2
         exit 1
         ;;
 esac

@@ -59,3 +59,17 @@ fn every_reference_in_the_description_leads_somewhere() {
 fn every_path_is_below_the_version() {
     assert!(describe().1.keys().all(|key| key.contains(" /api/v1/")));
 }
+
+/// The browser side's client is made from this file. `MEDRELAY_WRITE_GENERATED=1` writes it
+/// instead of comparing it (`make gen`).
+#[test]
+fn the_generated_description_is_current() -> anyhow::Result<()> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/web/src/api/openapi.json");
+    let text = super::describe().0.to_pretty_json()? + "\n";
+    if std::env::var_os("MEDRELAY_WRITE_GENERATED").is_some() {
+        std::fs::write(path, &text)?;
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    anyhow::ensure!(found == text, "openapi.json is stale: run `make gen`");
+    Ok(())
+}

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use self::problem::{Problem, not_found};
+use self::problem::Problem;
 use crate::lifecycle::Lifecycle;
 use crate::service::Service;
 
@@ -111,14 +111,10 @@ pub fn router(
         .merge(interface)
         .merge(health::routes(service.clone(), lifecycle.clone()))
         .merge(pages::routes())
-        .fallback(nothing_here);
+        .fallback(pages::otherwise);
     with_headers(router, secure)
         .layer(middleware::from_fn_with_state(service, observe::observe))
         .layer(CatchPanicLayer::custom(panicked))
-}
-
-async fn nothing_here() -> Problem {
-    not_found()
 }
 
 struct Limits {
@@ -150,8 +146,12 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 /// The security headers of every answer (OWASP ASVS V3.4). Nothing may be framed, nothing may be
 /// loaded from elsewhere, and no script may stand in a page itself.
 fn with_headers(router: Router, secure: bool) -> Router {
-    const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
-                          frame-ancestors 'none'; object-src 'none'";
+    // Codecs of images are WebAssembly; components write their styles at run time. Images are made
+    // in workers and shown from memory. No script but our own files.
+    const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
+                          style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
+                          media-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; \
+                          form-action 'self'; frame-ancestors 'none'; object-src 'none'";
     let always: [(HeaderName, &'static str); 5] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
