@@ -26,6 +26,11 @@ export async function noticeSignedOut(response: Response): Promise<void> {
   if (body?.code === undefined || body.code === 'UNAUTHENTICATED') signedOut();
 }
 
+/** Tells the page that the relay knows nobody of this session; for what is asked without the client. */
+export function sayNobody(): void {
+  signedOut();
+}
+
 /** Headers for a request that is made without the client, such as an upload. */
 export function sessionHeaders(): Record<string, string> {
   return csrf ? { 'X-Medrelay-CSRF': csrf } : {};

@@ -33,7 +33,7 @@ export async function startLanguages(): Promise<void> {
       lng: preferredLanguage(),
       fallbackLng: 'zh',
       supportedLngs: ['zh', 'en'],
-      ns: ['common'],
+      ns: ['common', 'shared'],
       defaultNS: 'common',
       interpolation: { escapeValue: false },
       react: { useSuspense: true },
