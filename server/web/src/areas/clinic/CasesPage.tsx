@@ -1,0 +1,169 @@
+// What has become of the clinic's own studies: what came back to be done again first, then what is on its way, then the rest.
+import { Link } from '@tanstack/react-router';
+import { Alert, Button, Card, Empty, Flex, Skeleton } from 'antd';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+
+import { useArrivals, type Arriving } from '@/app/live';
+import { Countdown } from '@/shared/Countdown';
+import { PatientName, SexAge } from '@/shared/PatientName';
+import { PriorityTag } from '@/shared/PriorityTag';
+import { ArrivingRing, CriticalTag, StageTag } from '@/shared/StageTag';
+import { clock, dicomDay, shortMoment } from '@/shared/time';
+import { Trouble } from '@/shared/Trouble';
+import { ReturnReason } from '@/shared/words';
+
+import './clinic.css';
+import { useCases, useClinicLive, useReceiving, type CaseLine, type Study } from './data';
+import { Findings } from './Findings';
+import { Resubmit } from './Resubmit';
+
+const DONE = new Set(['final', 'delivered', 'closed']);
+
+export function CasesPage() {
+  const { t } = useTranslation('clinic');
+  useClinicLive();
+  const cases = useCases();
+  const lines = cases.data?.pages.flatMap((page) => page.items) ?? [];
+  const returned = lines.filter((line) => line.case.stage === 'returned');
+  const others = lines.filter((line) => line.case.stage !== 'returned');
+  return (
+    <main className="clinic-page">
+      <h1>{t('clinic:cases.title')}</h1>
+      <Findings />
+      {cases.error && <Trouble error={cases.error} retry={() => void cases.refetch()} />}
+      {returned.length > 0 && (
+        <section aria-label={t('clinic:cases.returned')}>
+          <h2>{t('clinic:cases.returned')}</h2>
+          {returned.map((line) => (
+            <ReturnedCard key={line.case.id} line={line} />
+          ))}
+        </section>
+      )}
+      <Receiving />
+      <section aria-label={t('clinic:cases.all')}>
+        <h2>{t('clinic:cases.all')}</h2>
+        {cases.isLoading && <Skeleton active />}
+        {cases.isSuccess && lines.length === 0 && <Empty description={t('clinic:cases.empty')} />}
+        <ul className="clinic-list">
+          {others.map((line) => (
+            <li key={line.case.id}>
+              <CaseCard line={line} />
+            </li>
+          ))}
+        </ul>
+        {cases.hasNextPage && (
+          <Button block loading={cases.isFetchingNextPage} onClick={() => void cases.fetchNextPage()}>
+            {t('clinic:more')}
+          </Button>
+        )}
+      </section>
+    </main>
+  );
+}
+
+/** Who and what: the first two lines of every card. */
+function Who({ line }: { line: CaseLine }) {
+  return (
+    <div>
+      <strong>
+        <PatientName name={line.patient} />
+      </strong>{' '}
+      <SexAge sex={line.patient_sex} birth={line.patient_birth_date} on={line.study_date} />
+      <div className="quiet">
+        {[line.case.modality, line.description ?? line.body_part, dicomDay(line.study_date), line.number].filter(Boolean).join(' · ')}
+      </div>
+    </div>
+  );
+}
+
+function CaseCard({ line }: { line: CaseLine }) {
+  const { t } = useTranslation('clinic');
+  const done = DONE.has(line.case.stage);
+  return (
+    <Link to={`/reports/${line.case.id}` as string} className="clinic-card">
+      <Flex gap="small" justify="space-between" wrap>
+        <Who line={line} />
+        <Flex gap="small" align="center" wrap>
+          <PriorityTag priority={line.case.priority} />
+          <CriticalTag critical={line.critical} />
+          <StageTag stage={line.case.stage} note={line.holder_name ?? null} />
+          {!done && <Countdown from={line.case.opened_at} due={line.case.deadline} />}
+        </Flex>
+      </Flex>
+      {line.forecast && (
+        <div className="quiet">{t('clinic:cases.forecast', { ahead: line.forecast.ahead, at: clock(line.forecast.expected_at) })}</div>
+      )}
+    </Link>
+  );
+}
+
+function ReturnedCard({ line }: { line: CaseLine }) {
+  const { t } = useTranslation('clinic');
+  const [asking, setAsking] = useState(false);
+  const why = line.returned;
+  return (
+    <Alert
+      type="warning"
+      style={{ marginBottom: 8 }}
+      title={<Who line={line} />}
+      description={
+        why && (
+          <>
+            <ReturnReason code={why.code} text={why.text} />
+            <p className="quiet">{t('clinic:returned.by', { name: why.by_name, at: shortMoment(why.at) })}</p>
+            <Flex gap="small" wrap>
+              <Button type="primary" onClick={() => setAsking(true)}>
+                {t('clinic:returned.resubmit')}
+              </Button>
+              <Link to={`/reports/${line.case.id}` as string} className="ant-btn ant-btn-default">
+                {t('clinic:returned.open')}
+              </Link>
+            </Flex>
+            {asking && <Resubmit id={line.case.id} done={() => setAsking(false)} />}
+          </>
+        )
+      }
+    />
+  );
+}
+
+/** Studies that are still on their way, with a ring that fills as images arrive. */
+function Receiving() {
+  const { t } = useTranslation('clinic');
+  const studies = useReceiving();
+  const [progress, setProgress] = useState<Record<string, Arriving>>({});
+  useArrivals((arriving) => setProgress((known) => ({ ...known, [arriving.study]: arriving })));
+  if (!studies.data?.length) return null;
+  return (
+    <section aria-label={t('clinic:cases.receiving')}>
+      <h2>{t('clinic:cases.receiving')}</h2>
+      <ul className="clinic-list">
+        {studies.data.map((study) => (
+          <li key={study.id}>
+            <Card size="small">
+              <Flex justify="space-between" gap="small" wrap>
+                <StudyName study={study} />
+                <ArrivingRing
+                  arrived={progress[study.id]?.instances ?? study.instances}
+                  expected={progress[study.id]?.expected ?? study.expected ?? null}
+                />
+              </Flex>
+            </Card>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function StudyName({ study }: { study: Study }) {
+  return (
+    <div>
+      <strong>
+        <PatientName name={study.patient_name} />
+      </strong>
+      <div className="quiet">{[study.modality, study.description, dicomDay(study.study_date)].filter(Boolean).join(' · ')}</div>
+    </div>
+  );
+}
