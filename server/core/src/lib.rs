@@ -10,6 +10,7 @@
 //! 4. Patient data is wrapped in [`id::Phi`], which cannot be printed.
 
 pub mod access;
+pub mod calendar;
 pub mod case;
 pub mod congestion;
 pub mod delivery;
