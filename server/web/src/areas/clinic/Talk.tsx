@@ -32,7 +32,6 @@ export function Talk({ id }: { id: string }) {
 }
 
 function Said({ message }: { message: Message }) {
-  const { t } = useTranslation('clinic');
   const mine = useMe()?.id === message.written_by;
   return (
     <li className={mine ? 'clinic-said clinic-said-mine' : 'clinic-said'}>
