@@ -1,7 +1,7 @@
 // Every page by its path. An area brings its own routes; who may see them is said here once.
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
 
-import { accountRoutes } from '@/areas/account/routes';
+import { accountRoutes, ownRoutes } from '@/areas/account/routes';
 import { adminRoutes } from '@/areas/admin/routes';
 import { clinicRoutes } from '@/areas/clinic/routes';
 import { readerRoutes } from '@/areas/reader/routes';
@@ -19,7 +19,9 @@ export const signedIn = createRoute({
   id: 'signed-in',
   component: lazyRouteComponent(() => import('./Shell'), 'Shell'),
   beforeLoad: async ({ location }) => {
-    if (!(await restore())) throw redirect({ to: '/sign-in', search: { back: location.pathname } });
+    const me = await restore();
+    if (!me) throw redirect({ to: '/sign-in', search: { back: location.href } });
+    if (me.must_enrol) throw redirect({ to: '/enrol' });
   },
 });
 
@@ -28,7 +30,7 @@ const home = createRoute({
   path: '/',
   beforeLoad: async () => {
     const me = await restore();
-    throw redirect({ to: me ? homeOf(me) : '/sign-in' });
+    throw redirect({ to: !me ? '/sign-in' : me.must_enrol ? '/enrol' : homeOf(me) });
   },
 });
 
@@ -40,6 +42,7 @@ const tree = root.addChildren([
     ...readerRoutes(signedIn),
     ...clinicRoutes(signedIn),
     ...adminRoutes(signedIn),
+    ...ownRoutes(signedIn),
   ]),
 ]);
 

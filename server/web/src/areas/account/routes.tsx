@@ -1,5 +1,12 @@
-// Signing in, set-up, invitations, and one's own account.
-import { createRoute, lazyRouteComponent, type AnyRoute } from '@tanstack/react-router';
+// Signing in, set-up, invitations, and what must be set up before anything else.
+import { createRoute, lazyRouteComponent, redirect, type AnyRoute } from '@tanstack/react-router';
+
+import { restore } from '@/app/session';
+
+/** Pages for which somebody must be signed in, outside of the frame with the menu. */
+async function needsSession() {
+  if (!(await restore())) throw redirect({ to: '/sign-in' });
+}
 
 export function accountRoutes(parent: AnyRoute): AnyRoute[] {
   const at = () => parent;
@@ -9,9 +16,28 @@ export function accountRoutes(parent: AnyRoute): AnyRoute[] {
       path: '/sign-in',
       validateSearch: (search: Record<string, unknown>): { back?: string } => ({
         // Only a place of our own: no other host can be named.
-        back: typeof search['back'] === 'string' && /^\/(?!\/)/.test(search['back']) ? search['back'] : undefined,
+        back: typeof search['back'] === 'string' && /^\/(?![/\\])/.test(search['back']) ? search['back'] : undefined,
       }),
       component: lazyRouteComponent(() => import('./SignIn'), 'SignIn'),
     }),
+    createRoute({ getParentRoute: at, path: '/setup', component: lazyRouteComponent(() => import('./SetUp'), 'SetUp') }),
+    createRoute({ getParentRoute: at, path: '/invite', component: lazyRouteComponent(() => import('./Invite'), 'Invite') }),
+    createRoute({
+      getParentRoute: at,
+      path: '/enrol',
+      validateSearch: (search: Record<string, unknown>): { first?: boolean } => (search['first'] ? { first: true } : {}),
+      beforeLoad: needsSession,
+      component: lazyRouteComponent(() => import('./Enrol'), 'Enrol'),
+    }),
+    createRoute({ getParentRoute: at, path: '/welcome', beforeLoad: needsSession, component: lazyRouteComponent(() => import('./Welcome'), 'Welcome') }),
+  ];
+}
+
+/** One's own account, inside of the frame with the menu. */
+export function ownRoutes(parent: AnyRoute): AnyRoute[] {
+  const at = () => parent;
+  return [
+    createRoute({ getParentRoute: at, path: '/account', component: lazyRouteComponent(() => import('./Account'), 'Account') }),
+    createRoute({ getParentRoute: at, path: '/display', component: lazyRouteComponent(() => import('./Display'), 'Display') }),
   ];
 }
