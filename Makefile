@@ -138,7 +138,7 @@ bench-web: web
 	$(call say,building medrelay)
 	cargo build --release $(CARGO_FLAGS) --package medrelay --bin medrelay
 	$(call say,images in the browser)
-	node tests/bench/web.mjs $(ARGS)
+	python3 tests/bench/web.py $(ARGS)
 
 gen:
 	MEDRELAY_WRITE_GENERATED=1 cargo test $(CARGO_FLAGS) --package medrelay --lib generated
