@@ -26,6 +26,9 @@ use crate::service::{Caller, Error, Service, SessionKind};
 
 /// The largest JSON body that is read.
 pub const BODY_LIMIT_BYTES: usize = 1 << 20;
+/// Routes whose body is not JSON, and how long it may be.
+const LARGER_BODIES: [(&str, usize); 1] =
+    [("/api/v1/orders/{id}/attachments", crate::service::attachments::ATTACHMENT_BYTES)];
 
 /// The browser's session cookie. The prefix makes browsers insist on Secure, Path=/ and no Domain.
 pub const COOKIE: &str = "__Host-medrelay";
@@ -120,8 +123,8 @@ pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> 
         headers: request.headers().clone(),
         source: source_of(&request),
     };
-    if announced_bytes(&asked.headers) > BODY_LIMIT_BYTES as u64 {
-        return Problem::new(413, "BODY_TOO_LARGE", "the body is larger than 1 MiB")
+    if announced_bytes(&asked.headers) > body_limit(&asked.path) as u64 {
+        return Problem::new(413, "BODY_TOO_LARGE", "the body is larger than is taken here")
             .into_response();
     }
     match identify(&api, asked).await {
@@ -186,6 +189,12 @@ pub async fn person_behind(
         caller: Caller { actor, source: source.to_owned() },
         session: Some(session),
     }))
+}
+
+/// The longest body that the route with this path pattern takes.
+pub fn body_limit(path: &str) -> usize {
+    let larger = LARGER_BODIES.iter().find(|(pattern, _)| *pattern == path);
+    larger.map_or(BODY_LIMIT_BYTES, |(_, bytes)| *bytes)
 }
 
 /// Whether a request carries the cookie of a browser's session, good or not.

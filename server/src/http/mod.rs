@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -35,6 +35,9 @@ use crate::service::Service;
 /// Cancelled when the relay stops: event streams end so that connections can. A request extension.
 #[derive(Debug, Clone)]
 pub struct Stopping(pub CancellationToken);
+
+/// How many times longer a request with a large body may take than one without.
+const UPLOADS_TAKE: u32 = 5;
 
 /// What an operator can set about HTTP.
 #[derive(Debug, Clone)]
@@ -129,11 +132,18 @@ async fn limit(State(limits): State<Arc<Limits>>, request: Request, next: Next) 
         problem.retry_after = Some(1);
         return problem.into_response();
     };
-    match tokio::time::timeout(limits.request_time, next.run(request)).await {
+    // A paper of 8 MiB takes its time over a county line.
+    let uploads = access::body_limit(matched(&request)) > access::BODY_LIMIT_BYTES;
+    let request_time = limits.request_time * if uploads { UPLOADS_TAKE } else { 1 };
+    match tokio::time::timeout(request_time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(503, "TIMEOUT", "the request took too long and was given up")
             .into_response(),
     }
+}
+
+fn matched(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str)
 }
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
@@ -162,7 +172,13 @@ fn with_headers(router: Router, secure: bool) -> Router {
     let mut router = router;
     for (name, value) in always {
         let value = HeaderValue::from_static(value);
-        router = router.layer(SetResponseHeaderLayer::overriding(name, value));
+        // What a stranger has made is shown under a stricter policy of its own.
+        router = match name {
+            header::CONTENT_SECURITY_POLICY => {
+                router.layer(SetResponseHeaderLayer::if_not_present(name, value))
+            }
+            name => router.layer(SetResponseHeaderLayer::overriding(name, value)),
+        };
     }
     // Patient data must not stay in a browser's cache; a page may say otherwise for itself.
     let store = SetResponseHeaderLayer::if_not_present(

@@ -5,7 +5,9 @@
 
 pub mod accounts;
 pub mod agreements;
+pub mod attachments;
 pub mod audit;
+pub mod calendars;
 pub mod consortium;
 pub mod delivering;
 pub mod devices;
@@ -56,7 +58,7 @@ use crate::tls::ClinicAuthority;
 // What the edges see of the layers below: names only, through here.
 pub use crate::blobs::BlobError;
 pub use crate::store::{
-    AgreementRecord, CaseFilter, Destination, Device, Gateway, Instance, Invitation, Message,
+    AgreementRecord, Attachment, CaseFilter, Destination, Device, Gateway, Instance, Invitation, Message,
     Order, OrderFilter, Organization, PAGE_LIMIT, Person, Quarantined, Series, Session,
     SessionKind, StoreError, Study, StudyFilter,
 };

@@ -13,6 +13,7 @@ use medrelay_core::people::Priority;
 use medrelay_core::study::Stage;
 use medrelay_core::time::Timestamp;
 
+use super::calendars::due;
 use super::{About, Caller, Error, Service, allow, case_object, clinic_object, owned_by};
 use crate::store::{NewEvent, Order, OrderFilter, Study, Tx};
 
@@ -222,7 +223,8 @@ impl Service {
         let waits = case.stage.is_waiting() || case.stage == CaseStage::Submitted;
         if waits && let Some(agreement) = tx.agreement(&case.agreement).await? {
             case.priority = order.priority;
-            case.deadline = case.opened_at + agreement.limits.span(order.priority);
+            let (opened, limits) = (case.opened_at, &agreement.limits);
+            case.deadline = due(tx, &case.centre, opened, limits, order.priority).await?;
         }
         Ok(tx.save_case(&case).await?)
     }
@@ -260,7 +262,11 @@ impl Service {
 }
 
 /// The standing of an order: as its case's, else as the clinic's studies of that modality.
-async fn order_object(tx: &mut Tx, order: &Order, now: Timestamp) -> Result<Object, Error> {
+pub(super) async fn order_object(
+    tx: &mut Tx,
+    order: &Order,
+    now: Timestamp,
+) -> Result<Object, Error> {
     if let Some(study) = &order.study
         && let Some(case) = tx.case_of_study(study).await?
     {

@@ -9,6 +9,7 @@ use medrelay_core::people::{Agreement, Priority};
 use medrelay_core::study::{self, Occasion, Settled, Stage};
 use medrelay_core::time::{Span, Timestamp};
 
+use super::calendars::due;
 use super::{About, Caller, Error, JOB_ROUTE, Service, allow, case_object, clinic_object, ingest};
 use crate::blobs::BlobReader;
 use crate::store::{Instance, NewEvent, Order, Quarantined, Series, Study, StudyFilter, Tx};
@@ -194,7 +195,7 @@ impl Service {
             priority,
             policy: agreement.policy,
             opened_at: now,
-            deadline: now + agreement.limits.span(priority),
+            deadline: due(tx, &agreement.centre, now, &agreement.limits, priority).await?,
             fair: 0,
             fence: 0,
             late_images: false,

@@ -7,6 +7,8 @@
 
 mod accounts;
 mod agreements;
+mod attachments;
+mod calendars;
 mod cases;
 mod deliveries;
 mod devices;
@@ -39,6 +41,7 @@ use crate::system::disk_space;
 
 pub use accounts::{Person, Session, SessionKind};
 pub use agreements::{AgreementRecord, Destination};
+pub use attachments::Attachment;
 pub use cases::CaseFilter;
 pub use deliveries::{Delivery, DeliveryFilter, InboxCursor, InboxEntry};
 pub use devices::Device;

@@ -151,6 +151,7 @@ fn ends_session(line: &Line) -> bool {
 #[derive(Debug, Clone, Default)]
 struct Objects {
     order: String,
+    paper: String,
     study: String,
     instance: String,
     case: String,
@@ -249,6 +250,7 @@ impl Scene {
             "clinics" => self.clinic.clone(),
             "join-codes" => self.join_code.clone(),
             "orders" => objects.order.clone(),
+            "attachments" => objects.paper.clone(),
             "studies" => objects.study.clone(),
             "instances" => objects.instance.clone(),
             "cases" => objects.case.clone(),
@@ -264,6 +266,10 @@ impl Scene {
         }
         if let Some(body) = self.body(line.route, objects, &nothing(&self.clinic)) {
             request = request.json(&body);
+        }
+        if line.route == "POST /api/v1/orders/{id}/attachments" {
+            request = request.query(&[("name", "a.pdf")]).body(PAPER);
+            request = request.header("content-type", "application/pdf");
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
@@ -308,6 +314,10 @@ impl Scene {
             "POST /api/v1/orders" => json!({
                 "clinic": clinic, "patient_id": "P9", "patient_name": "甲", "modality": "CT",
             }),
+            "PUT /api/v1/organizations/{id}/calendar" => json!({
+                "week": [[], [], [], [], [], [], []], "holidays": [], "workdays": [],
+                "offset_minutes": 480, "version": 999,
+            }),
             "POST /api/v1/studies/{id}/match" => json!({ "order": objects.order }),
             "POST /api/v1/cases/{id}/heartbeat" => proof,
             "POST /api/v1/cases/{id}/release" => json!({ "token": "0", "fence": 0 }),
@@ -335,6 +345,20 @@ async fn gateway_joined(relay: &Relay, consortium: &Consortium) -> Result<(Strin
     Ok((text(&joined["gateway"])?, text(&second["handle"])?))
 }
 
+/// What may be a paper of an order.
+const PAPER: &[u8] = b"%PDF-1.7\n";
+
+/// A paper of an order.
+async fn paper_added(relay: &Relay, doctor: &Person, order: &str) -> Result<String> {
+    let request = reqwest::Client::new()
+        .post(format!("{}/api/v1/orders/{order}/attachments?name=a.pdf", relay.url()))
+        .header("content-type", "application/pdf")
+        .bearer_auth(doctor.token().context("signed in")?)
+        .body(PAPER);
+    let made: Value = request.send().await?.error_for_status()?.json().await?;
+    Ok(made["id"].as_str().context("a paper")?.to_owned())
+}
+
 /// A study of clinic A, ordered, read at `centre` and signed; not acknowledged.
 async fn read_and_signed(
     relay: &Relay,
@@ -356,6 +380,7 @@ async fn read_and_signed(
         ..NewOrder::new(clinic, spec.patient.id.clone(), "甲", kind.code())
     };
     let order = doctor.create_order(&order).await?;
+    let paper = paper_added(relay, &doctor, &order.id).await?;
     consortium.scanner(ClinicA).send(&spec).await?;
     relay.advance(Span::from_minutes(2)).await?;
     let studies = doctor.studies(&StudyQuery::default()).await?;
@@ -378,6 +403,7 @@ async fn read_and_signed(
     let destination = destinations["items"][0]["id"].as_str().context("an inbox")?;
     let detail = doctor.study(&study.id).await?;
     Ok(Objects {
+        paper,
         order: order.id,
         instance: detail.series[0].instances[0].id.clone(),
         study: study.id,

@@ -5,7 +5,7 @@
 //! belong to one person. Signing in and setting up hand out sessions and never take part.
 
 use axum::body::{Body, HttpBody as _, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use medrelay_core::id::PersonId;
 
 use super::auth::Who;
 use super::{Api, BODY_LIMIT_BYTES};
+use crate::http::access::body_limit;
 use crate::http::problem::Problem;
 use crate::service::idempotency::{Repeated, request_hash};
 
@@ -73,9 +74,10 @@ async fn once(
     next: Next,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT_BYTES)
+    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let body = to_bytes(body, body_limit(path))
         .await
-        .map_err(|_| Problem::new(413, "BODY_TOO_LARGE", "the body is larger than 1 MiB"))?;
+        .map_err(|_| Problem::new(413, "BODY_TOO_LARGE", "the body is larger than is taken here"))?;
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let hash = request_hash(parts.method.as_str(), target, &body);
     match api.service.begin_idempotent(&person, &key, &hash).await? {

@@ -4,7 +4,9 @@
 
 pub mod accounts;
 pub mod agreements;
+pub mod attachments;
 pub mod auth;
+pub mod calendars;
 pub mod cases;
 pub mod devices;
 pub mod events;
@@ -30,12 +32,14 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = sessions::routes(routes);
     let routes = accounts::routes(routes);
     let routes = organizations::routes(routes);
+    let routes = calendars::routes(routes);
     let routes = people::routes(routes);
     let routes = agreements::routes(routes);
     let routes = devices::routes(routes);
     let routes = gateways::routes(routes);
     let routes = link::routes(routes);
     let routes = orders::routes(routes);
+    let routes = attachments::routes(routes);
     let routes = studies::routes(routes);
     let routes = cases::routes(routes);
     let routes = messages::routes(routes);
