@@ -420,7 +420,9 @@ impl Tx {
         let mut query = assembled(format!(
             "SELECT id FROM instances WHERE id IN ({list}) \
              UNION SELECT id FROM quarantine WHERE id IN ({list}) \
-             UNION SELECT blob_id AS id FROM renderings WHERE blob_id IN ({list})"
+             UNION SELECT blob_id AS id FROM renderings WHERE blob_id IN ({list}) \
+             UNION SELECT blob_id AS id FROM attachments \
+             WHERE removed_at IS NULL AND blob_id IN ({list})"
         ));
         for id in ids {
             query = query.bind(id.clone());
