@@ -1,74 +1,100 @@
-// The frame around every page of somebody who is signed in: menu, link state, account.
-import { LogoutOutlined, MenuOutlined, UserOutlined } from '@ant-design/icons';
-import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
-import { Alert, Button, Drawer, Dropdown, Grid, Layout, Menu } from 'antd';
-import { Suspense, useEffect, useState } from 'react';
+// The frame around every page of somebody who is signed in: menu, what waits, link state, account.
+import { Outlet, useLocation, useNavigate } from '@tanstack/react-router';
+import { Grid } from 'antd';
+import { Suspense, useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 
-import { chooseLanguage } from '@/i18n';
+import { Problem } from '@/api/problem';
+import { rememberWho } from '@/areas/account/entering';
+import { StepUp } from '@/shared/StepUp';
 
-import { startLive, stopLive, useLink } from './live';
+import { AccountMenu } from './AccountMenu';
+import { useTold } from './alerts';
+import { Bell } from './Bell';
+import { CriticalBanner } from './CriticalBanner';
+import { LinkState } from './LinkState';
+import { startLive, stopLive } from './live';
+import { Logo } from './Logo';
 import { menuOf } from './menu';
-import { end, useMe } from './session';
+import { BottomBar, TopMenu } from './Navigation';
+import { queries } from './queries';
+import { useChosenRole } from './roles';
+import { end, has, refresh, useMe } from './session';
+
+import './shell.css';
+
+/** When the relay says that a second factor must be set up, one is led there. */
+function useMustEnrol(): void {
+  useEffect(
+    () =>
+      queries.getQueryCache().subscribe((event) => {
+        if (event.type !== 'updated' || event.action.type !== 'error') return;
+        if (event.action.error instanceof Problem && event.action.error.code === 'SECOND_FACTOR_NEEDED') void refresh();
+      }),
+    [],
+  );
+}
 
 export function Shell() {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation(['common', 'shared']);
   const me = useMe();
-  const link = useLink();
+  const role = useChosenRole(me);
   const navigate = useNavigate();
   const path = useLocation({ select: (location) => location.pathname });
+  const href = useLocation({ select: (location) => location.href });
   const wide = Grid.useBreakpoint().md ?? true;
-  const [open, setOpen] = useState(false);
+  const leaving = useRef(false);
+  const main = useRef<HTMLElement>(null);
+  useTold(me);
+  useMustEnrol();
 
   useEffect(() => {
     if (!me) {
       stopLive();
-      void navigate({ to: '/sign-in', search: { back: path } });
+      // Whoever left by choice starts anew; whose session ran out comes back to where they were.
+      void navigate({ to: '/sign-in', search: leaving.current ? {} : { back: href }, replace: true });
       return;
     }
-    startLive();
-  }, [me, navigate, path]);
+    rememberWho(me.id);
+    if (me.must_enrol) void navigate({ to: '/enrol', replace: true });
+    else startLive();
+  }, [me, navigate, href]);
 
-  const entries = menuOf(me);
-  const chosen = entries.filter((entry) => path.startsWith(entry.to)).sort((a, b) => b.to.length - a.to.length)[0]?.to;
-  const items = entries.map((entry) => ({
-    key: entry.to,
-    icon: entry.icon,
-    label: (
-      <Link to={entry.to} onClick={() => setOpen(false)}>
-        {t(entry.text)}
-      </Link>
-    ),
-  }));
-  const menu = <Menu mode={wide ? 'horizontal' : 'inline'} selectedKeys={chosen ? [chosen] : []} items={items} style={{ flex: 1, minWidth: 0, borderBottom: 0 }} />;
-  const account = {
-    items: [
-      { key: 'account', icon: <UserOutlined />, label: <Link to="/account">{t('common:shell.account')}</Link> },
-      { key: 'language', label: i18n.language === 'en' ? '中文' : 'English', onClick: () => void chooseLanguage(i18n.language === 'en' ? 'zh' : 'en') },
-      { key: 'out', icon: <LogoutOutlined />, label: t('common:shell.signOut'), onClick: () => void end(true) },
-    ],
-  };
+  if (!me) return null;
+  const entries = menuOf(me, role);
+  async function signOut() {
+    leaving.current = true;
+    await end(true);
+  }
   return (
-    <Layout style={{ minHeight: '100%' }}>
-      <Layout.Header style={{ display: 'flex', alignItems: 'center', gap: 12, padding: '0 12px', background: 'transparent' }}>
-        {!wide && <Button type="text" aria-label={t('common:shell.menu')} icon={<MenuOutlined />} onClick={() => setOpen(true)} />}
-        <strong>medrelay</strong>
-        {wide ? menu : <span style={{ flex: 1 }} />}
-        <Dropdown menu={account} trigger={['click']}>
-          <Button type="text" icon={<UserOutlined />}>
-            {me?.name}
-          </Button>
-        </Dropdown>
-      </Layout.Header>
-      <Drawer placement="left" open={open && !wide} onClose={() => setOpen(false)} title="medrelay" styles={{ body: { padding: 0 } }}>
-        {menu}
-      </Drawer>
-      {link === 'broken' && <Alert banner type="warning" title={t('common:shell.reconnecting')} />}
-      <Layout.Content>
+    <div className="shell">
+      <header className="shell-bar">
+        <a
+          className="skip-link"
+          href="#main"
+          onClick={(event) => {
+            event.preventDefault();
+            main.current?.focus();
+          }}
+        >
+          {t('common:shell.skip')}
+        </a>
+        <Logo name={!wide || entries.length < 7} />
+        {wide ? <TopMenu entries={entries} path={path} /> : <span style={{ flex: 1 }} />}
+        <Bell me={me} />
+        <AccountMenu me={me} named={wide} onSignOut={() => void signOut()} />
+      </header>
+      <div>
+        <LinkState />
+        {has(me, 'technician', 'clinic_doctor') && <CriticalBanner />}
+      </div>
+      <main id="main" ref={main} tabIndex={-1} className="shell-main">
         <Suspense fallback={null}>
           <Outlet />
         </Suspense>
-      </Layout.Content>
-    </Layout>
+      </main>
+      {!wide && <BottomBar entries={entries} path={path} />}
+      <StepUp />
+    </div>
   );
 }

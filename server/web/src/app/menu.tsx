@@ -7,6 +7,7 @@ import { clinicMenu } from '@/areas/clinic/menu';
 import { readerMenu } from '@/areas/reader/menu';
 import { technicianMenu } from '@/areas/technician/menu';
 
+import { chosenRole } from './roles';
 import { has, type Me, type Role } from './session';
 
 /** A line of the menu. `text` is a key such as `reader:menu.queue`. */
@@ -15,12 +16,14 @@ export interface Entry {
   text: string;
   icon: ReactNode;
   roles: readonly Role[];
+  /** Key of the heading that lines stand under together; without it a line stands by itself. */
+  group?: string;
 }
 
-/** The menu of somebody, most used first. */
-export function menuOf(me: Me | null): Entry[] {
+/** The menu of somebody, most used first; of one of their roles when they have chosen to work as that. */
+export function menuOf(me: Me | null, role: Role | null = chosenRole(me)): Entry[] {
   const all = [...readerMenu, ...technicianMenu, ...clinicMenu, ...adminMenu, ...accountMenu];
-  return all.filter((entry) => has(me, ...entry.roles));
+  return all.filter((entry) => has(me, ...entry.roles) && (role === null || entry.roles.includes(role)));
 }
 
 /** The page that somebody begins with. */
