@@ -1,0 +1,72 @@
+// Every page of the browser side, found as people find it: by the menu of each role, and one of each kind of thing behind it.
+import { signIn } from './harness.mjs';
+
+export const LOGINS = ['tech1', 'doctor1', 'reporter', 'verifier', 'coordinator', 'admin', 'auditor'];
+export const SIZES = { desk: { width: 1366, height: 768 }, phone: { width: 390, height: 844 } };
+export const LANGUAGES = ['zh', 'en'];
+
+/** Gives the relay something of everything: a signed report, a returned case, a critical finding, a question. */
+export async function furnish(relay) {
+  const verifier = await relay.api('verifier');
+  const cases = (await verifier.get('/api/v1/cases?limit=50')).items;
+  // The second clinic's agreement lets a verifier sign alone.
+  const alone = cases.filter((line) => line.case.policy === 'single_senior' && line.case.stage === 'ready');
+  const others = cases.filter((line) => line.case.stage === 'ready' && !alone.includes(line));
+  const made = {};
+  const claim = async (line) => {
+    const { token, fence } = await verifier.post(`/api/v1/cases/${line.case.id}/claim`);
+    return { token, fence };
+  };
+  if (alone[0]) {
+    const text = { findings: '双肺纹理清晰，未见实变影。', impression: '胸部CT平扫未见异常。', recommendation: '' };
+    await verifier.post(`/api/v1/cases/${alone[0].case.id}/sign`, { proof: await claim(alone[0]), text });
+    made.signed = alone[0].case.id;
+  }
+  if (others[0]) {
+    const proof = await claim(others[0]);
+    await verifier.post(`/api/v1/cases/${others[0].case.id}/findings`, { code: 'INTRACRANIAL_HAEMORRHAGE', text: '左侧基底节区高密度影，考虑脑出血。' });
+    await verifier.post(`/api/v1/cases/${others[0].case.id}/messages`, { kind: 'discussion', text: '患者目前意识如何？' });
+    await verifier.post(`/api/v1/cases/${others[0].case.id}/release`, { ...proof, reason: '' });
+    made.critical = others[0].case.id;
+  }
+  if (others[1]) {
+    const proof = await claim(others[1]);
+    await verifier.post(`/api/v1/cases/${others[1].case.id}/return`, { proof, code: 'POSITIONING', text: '肩部未包全，请重拍。' });
+    made.returned = others[1].case.id;
+  }
+  const open = (await verifier.get('/api/v1/cases?limit=50')).items.find((line) => line.case.stage === 'ready');
+  made.open = open?.case.id;
+  return made;
+}
+
+/** The addresses of every page that somebody can reach: the menu, and one of each kind of thing. */
+export async function addressesOf(at, relay, login, made) {
+  await signIn(at, relay, login);
+  await at.waitForLoadState('networkidle');
+  const more = at.locator('nav button[aria-expanded="false"], nav [aria-haspopup="true"]');
+  for (let place = 0; place < (await more.count()); place += 1) await more.nth(place).hover().catch(() => undefined);
+  const found = await at.evaluate(() => [...document.querySelectorAll('a[href^="/"]')].map((link) => link.getAttribute('href')));
+  const addresses = new Set(found.filter((path) => !/^\/(api|dicomweb)\//.test(path) && !path.includes('#')));
+  addresses.add('/account');
+  if (['tech1', 'doctor1'].includes(login)) {
+    for (const id of [made.critical, made.returned]) if (id) addresses.add(`/reports/${id}`);
+  }
+  if (['reporter', 'verifier'].includes(login) && made.open) {
+    addresses.add(`/case/${made.open}`);
+    addresses.add(`/viewer/${made.open}`);
+  }
+  return [...addresses].sort();
+}
+
+/** Waits until a page has stopped asking for things; live streams never stop, so not for ever. */
+export async function settled(at) {
+  await at.waitForLoadState('domcontentloaded');
+  await at.waitForLoadState('networkidle', { timeout: 4000 }).catch(() => undefined);
+  await at.waitForTimeout(250);
+}
+
+/** A name for a picture of an address, without what differs from run to run. */
+export function nameOf(login, path, language, size) {
+  const plain = path.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, 'one').replace(/[^a-z0-9]+/gi, '-').replace(/^-|-$/g, '');
+  return `${login}-${plain || 'start'}-${language}-${size}.png`;
+}

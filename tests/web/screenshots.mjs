@@ -1,0 +1,41 @@
+// Pictures of every page in both languages and two sizes, for people to look at. Argument: the folder for them.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { browser, page, Relay } from './harness.mjs';
+import { addressesOf, furnish, LANGUAGES, LOGINS, nameOf, settled, SIZES } from './pages.mjs';
+
+const folder = process.argv[2] ?? 'screenshots';
+const only = process.argv.slice(3);
+mkdirSync(folder, { recursive: true });
+const relay = await Relay.start();
+const started = await browser();
+let count = 0;
+try {
+  const made = await furnish(relay);
+  for (const login of LOGINS.filter((one) => only.length === 0 || only.includes(one))) {
+    for (const language of LANGUAGES) {
+      for (const [size, viewport] of Object.entries(SIZES)) {
+        const at = await page(started, { ...viewport, locale: language === 'zh' ? 'zh-CN' : 'en-GB' });
+        await at.addInitScript((chosen) => localStorage.setItem('medrelay.language', chosen), language);
+        if (login === LOGINS[0]) {
+          await at.goto(`${relay.url}/sign-in`);
+          await settled(at);
+          await at.screenshot({ path: join(folder, nameOf('nobody', '/sign-in', language, size)) });
+        }
+        for (const path of await addressesOf(at, relay, login, made)) {
+          await at.goto(relay.url + path);
+          await settled(at);
+          await at.screenshot({ path: join(folder, nameOf(login, path, language, size)) });
+          count += 1;
+        }
+        if (at.faults.length > 0) console.error(`${login} ${language} ${size}:\n  ${at.faults.join('\n  ')}`);
+        await at.context().close();
+      }
+    }
+  }
+} finally {
+  await started.close();
+  await relay.stop();
+}
+console.log(`${count} pictures in ${folder}`);
