@@ -17,5 +17,6 @@ pub mod service;
 pub mod store;
 pub mod system;
 pub mod tls;
+pub mod totp;
 pub mod typeset;
 pub mod worker;

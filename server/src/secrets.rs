@@ -245,6 +245,13 @@ pub fn verify(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
 }
 
+/// A token for another purpose that only whoever has `secret` can be given: HMAC-SHA256 in
+/// hexadecimal. The secret does not follow from it.
+pub fn derived_token(secret: &str, purpose: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hex::encode(hmac::sign(&key, purpose.as_bytes()))
+}
+
 /// A token that cannot be guessed: 32 random bytes in hexadecimal.
 pub fn random_token(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 32];
@@ -414,6 +421,15 @@ mod tests {
         assert_ne!(mac.of(&[b"ab", b"c"]), mac.of(&[b"a", b"bc"]));
         assert_eq!(mac.of(&[b"ab"]), mac.of(&[b"ab"]));
         assert_ne!(mac.of(&[b"ab"]), key(1).mac("other").expect("a key").of(&[b"ab"]));
+    }
+
+    #[test]
+    fn a_derived_token_is_the_same_for_one_secret_and_purpose() {
+        let token = derived_token("secret", "a page");
+        assert_eq!(token, derived_token("secret", "a page"));
+        assert_ne!(token, derived_token("secret", "another"));
+        assert_ne!(token, derived_token("Secret", "a page"));
+        assert_eq!(token.len(), 64);
     }
 
     #[test]

@@ -123,6 +123,42 @@ impl Actor {
     }
 }
 
+/// Who must have a second factor to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactorPolicy {
+    /// Whoever wants one.
+    Optional,
+    /// Everybody who reads and signs.
+    Readers,
+    /// Everybody.
+    Everybody,
+}
+
+impl SecondFactorPolicy {
+    /// Whether somebody with these roles must have one.
+    pub fn demands(self, grants: &[Grant]) -> bool {
+        let signs = |grant: &Grant| matches!(grant.role, Role::Reporter | Role::Verifier);
+        match self {
+            Self::Optional => false,
+            Self::Readers => grants.iter().any(signs),
+            Self::Everybody => true,
+        }
+    }
+}
+
+/// What a text for reports is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateKind {
+    /// A whole report (模板).
+    Template,
+    /// What expands while one writes (短语).
+    Phrase,
+}
+
+stable_text!(TemplateKind { Template => "template", Phrase => "phrase" });
+
 /// What kind of place an organization is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

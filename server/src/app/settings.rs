@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use medrelay_core::case::Lease;
 use medrelay_core::delivery::Backoff;
+use medrelay_core::people::SecondFactorPolicy;
 use medrelay_core::study::QuietTimes;
 use medrelay_core::time::Span;
 use medrelay_dicom::association::acceptor::AcceptorConfig;
 
-use crate::config::Config;
+use crate::config::{Config, SecondFactor};
 use crate::edge::dimse::DimseSettings;
 use crate::edge::dimse::courier::CourierSettings;
 use crate::edge::link;
@@ -32,6 +33,12 @@ pub(super) fn service(config: &Config) -> Settings {
         },
         session_idle: Span::from_minutes(i64::from(config.sessions.idle_minutes)),
         session_absolute: Span::from_hours(i64::from(config.sessions.absolute_hours)),
+        second_factor: match config.accounts.second_factor {
+            SecondFactor::Optional => SecondFactorPolicy::Optional,
+            SecondFactor::Readers => SecondFactorPolicy::Readers,
+            SecondFactor::Everybody => SecondFactorPolicy::Everybody,
+        },
+        step_up: Span::from_minutes(i64::from(config.accounts.step_up_minutes)),
         reserve_bytes: u64::from(config.disk.reserve_mib) << 20,
         link: link(config),
         ..Settings::default()

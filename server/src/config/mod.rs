@@ -23,8 +23,8 @@ pub use describe::variable;
 pub use layers::{ENV_PREFIX, Origin, Problem};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
-    Blobs, Claim, Config, Data, Database, Delivery, Dimse, Disk, Http, Https, Limits, Link, Log,
-    LogFormat, Report, Secrets, Sessions, Study,
+    Accounts, Blobs, Claim, Config, Data, Database, Delivery, Dimse, Disk, Http, Https, Limits,
+    Link, Log, LogFormat, Report, SecondFactor, Secrets, Sessions, Study,
 };
 pub use targets::{BlobTarget, DatabaseTarget, S3Target};
 

@@ -38,6 +38,8 @@ pub struct Config {
     pub claim: Claim,
     /// How long a person stays signed in.
     pub sessions: Sessions,
+    /// What people prove beside their password, and how often.
+    pub accounts: Accounts,
     /// How signed reports are sent on.
     pub delivery: Delivery,
     /// How a signed report looks on paper.
@@ -340,6 +342,37 @@ impl Default for Sessions {
     fn default() -> Self {
         Self { idle_minutes: 30, absolute_hours: 12 }
     }
+}
+
+/// What people prove beside their password, and how often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Accounts {
+    /// Who must have a second factor (a code by time, RFC 6238): `optional`, `readers` (whoever
+    /// signs) or `everybody`. Who must and has none can only set one up.
+    pub second_factor: SecondFactor,
+    /// Minutes after which whoever signs a report at a browser shows password or code again.
+    #[schemars(range(min = 1, max = 1440))]
+    pub step_up_minutes: u32,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self { second_factor: SecondFactor::Optional, step_up_minutes: 30 }
+    }
+}
+
+/// Who must have a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum SecondFactor {
+    /// Whoever wants one.
+    Optional,
+    /// Everybody who reads and signs.
+    Readers,
+    /// Everybody.
+    Everybody,
 }
 
 /// How signed reports are sent on.

@@ -51,6 +51,8 @@ pub enum Rule {
     Public,
     /// A signed-in person whose roles allow the action on something.
     May(Action),
+    /// The same, and somebody at a browser has proved lately that it is they who sit there.
+    Proved(Action),
 }
 
 /// The rules by `"GET /api/v1/queue"`.
@@ -150,26 +152,36 @@ async fn identify(api: &Api, asked: Asked) -> Result<Who, Problem> {
     let ruled = if method == Method::HEAD { &Method::GET } else { &method };
     // A route without a rule cannot be registered; should one appear all the same, nobody enters.
     let rule = api.rules.get(&format!("{ruled} {path}")).ok_or_else(super::problem::not_found)?;
-    let who = match credentials(&headers) {
-        Some((kind, token)) => {
-            let found = api.service.authenticate(&token, kind, &source).await?;
-            let (session, csrf_hash, actor) = match (found, rule) {
-                (Some(found), _) => found,
-                (None, Rule::Public) => return Ok(anonymous(source)),
-                (None, Rule::May(_)) => return Err(Error::Denied(Denial::Unauthenticated).into()),
-            };
-            if kind == SessionKind::Browser && !safe(&method) {
-                check_csrf(&headers, &csrf_hash)?;
-            }
-            Who { caller: Caller { actor, source }, session: Some(session) }
-        }
-        None => anonymous(source),
+    let action = match rule {
+        // What anybody may do is not done in the name of whoever happens to be signed in.
+        Rule::Public => return Ok(anonymous(source)),
+        Rule::May(action) | Rule::Proved(action) => *action,
     };
-    match rule {
-        Rule::Public => {}
-        Rule::May(action) => may_somewhere(&who.caller.actor, *action).map_err(Error::Denied)?,
+    let unauthenticated = || Problem::from(Error::Denied(Denial::Unauthenticated));
+    let (kind, token) = credentials(&headers).ok_or_else(unauthenticated)?;
+    let found = api.service.authenticate(&token, kind, &source).await?;
+    let found = found.ok_or_else(unauthenticated)?;
+    if kind == SessionKind::Browser && !safe(&method) {
+        check_csrf(&headers, &found.session.csrf_hash)?;
     }
-    Ok(who)
+    if found.must_enrol && !open_before_enrolment(&path) {
+        return Err(Error::SecondFactorNeeded.into());
+    }
+    may_somewhere(&found.actor, action).map_err(Error::Denied)?;
+    if matches!(rule, Rule::Proved(_)) {
+        api.service.must_be_proved(&found.session)?;
+    }
+    let session = Some(found.session.id);
+    Ok(Who { caller: Caller { actor: found.actor, source }, session })
+}
+
+/// What somebody may do who must set up a second factor first: that, see where they stand, and
+/// sign out.
+fn open_before_enrolment(path: &str) -> bool {
+    let below = |place: &str| {
+        path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    below("/api/v1/me") || below("/api/v1/sessions")
 }
 
 /// Who is behind a browser's session cookie, for an edge that upgrades a request to something else
@@ -185,10 +197,22 @@ pub async fn person_behind(
         return Err(Problem::new(403, "ORIGIN", "this is only for pages of the relay itself"));
     }
     let found = service.authenticate(&token, SessionKind::Browser, source).await?;
-    Ok(found.map(|(session, _, actor)| Who {
-        caller: Caller { actor, source: source.to_owned() },
-        session: Some(session),
+    let Some(found) = found else { return Ok(None) };
+    if found.must_enrol {
+        return Err(Error::SecondFactorNeeded.into());
+    }
+    Ok(Some(Who {
+        caller: Caller { actor: found.actor, source: source.to_owned() },
+        session: Some(found.session.id),
     }))
+}
+
+/// The secret of a browser's session, for a page of ours that asks by itself.
+pub fn page_secret(headers: &HeaderMap) -> Option<String> {
+    match credentials(headers) {
+        Some((SessionKind::Browser, secret)) if !from_other_site(headers) => Some(secret),
+        _ => None,
+    }
 }
 
 /// The longest body that the route with this path pattern takes.
@@ -242,9 +266,7 @@ fn safe(method: &Method) -> bool {
 /// A browser sends cookies on its own; only our own pages know the token and may set the header.
 fn check_csrf(headers: &HeaderMap, csrf_hash: &str) -> Result<(), Problem> {
     let shown = headers.get(CSRF_HEADER).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let other_site =
-        headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
-    if other_site || crate::service::token_hash(shown) != csrf_hash {
+    if from_other_site(headers) || crate::service::token_hash(shown) != csrf_hash {
         return Err(Problem::new(
             403,
             "CSRF",
@@ -254,6 +276,11 @@ fn check_csrf(headers: &HeaderMap, csrf_hash: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether the browser says that a page of another site is behind the request.
+fn from_other_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+}
+
 /// The address that the request came from, without the port.
 fn source_of(request: &Request) -> String {
     request
@@ -261,4 +288,19 @@ fn source_of(request: &Request) -> String {
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| info.0.ip().to_canonical().to_string())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_must_enrol_reaches_their_account_and_nothing_else() {
+        for open in ["/api/v1/me", "/api/v1/me/second-factor", "/api/v1/sessions/current"] {
+            assert!(open_before_enrolment(open), "{open}");
+        }
+        for closed in ["/api/v1/messages", "/api/v1/events", "/api/v1/queue", "/dicomweb/studies"] {
+            assert!(!open_before_enrolment(closed), "{closed}");
+        }
+    }
 }

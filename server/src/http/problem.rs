@@ -107,6 +107,10 @@ impl From<Error> for Problem {
             Error::Locked { until } => Self::new(429, "LOCKED", text)
                 .with(serde_json::json!({ "until": until.micros() }))
                 .after(60),
+            Error::SecondFactorRequired => Self::new(401, "SECOND_FACTOR_REQUIRED", text),
+            Error::SecondFactorWrong => Self::new(401, "SECOND_FACTOR_WRONG", text),
+            Error::SecondFactorNeeded => Self::new(403, "SECOND_FACTOR_NEEDED", text),
+            Error::StepUpRequired => Self::new(403, "STEP_UP_REQUIRED", text),
             Error::Busy => Self::new(503, "BUSY", text).after(1),
             Error::BadTicket => Self::new(404, "BAD_TICKET", text),
             Error::BadJoinCode => Self::new(404, "BAD_JOIN_CODE", text),

@@ -5,7 +5,7 @@ use medrelay_core::id::{OrganizationId, PersonId, SessionId};
 use medrelay_core::people::{Actor, Grant, OrganizationKind, Role};
 use medrelay_core::time::Span;
 
-use super::sign_in::{SignedIn, about_session, home, is_live};
+use super::sign_in::{SignedIn, about_session, csrf_token, home, is_live};
 use super::{About, Caller, Error, Service, input, passwords, token_hash};
 use crate::store::{Organization, Person, Session, StoreError};
 
@@ -80,6 +80,8 @@ impl Service {
                 organization: organization.id.clone(),
                 role: Role::Administrator,
             }],
+            invited: false,
+            second_factor: false,
             disabled_at: None,
             created_at: now,
             version: 1,
@@ -184,7 +186,8 @@ impl Service {
         tx.save_password(&person.id, &new_hash).await?;
         tx.delete_sessions_of(&person.id, Some(&session.id)).await?;
         let (token, hash) = self.token();
-        let (csrf_token, csrf_hash) = self.token();
+        let csrf_token = csrf_token(&token);
+        let csrf_hash = token_hash(&csrf_token);
         tx.rotate_session(&session.id, &hash, &csrf_hash).await?;
         let about = About {
             organization: home(&person),
@@ -193,6 +196,8 @@ impl Service {
         };
         tx.record(vec![self.parts.event(caller, Kind::PasswordChanged, about)]).await?;
         tx.commit().await?;
-        Ok(SignedIn { session: Session { csrf_hash, ..session }, person: me, token, csrf_token })
+        let must_enrol = self.must_enrol(&me, &me.grants);
+        let session = Session { csrf_hash, ..session };
+        Ok(SignedIn { session, person: me, token, csrf_token, must_enrol })
     }
 }

@@ -17,6 +17,7 @@ pub mod health;
 pub mod idempotency;
 pub mod ingest;
 mod input;
+pub mod invitations;
 pub mod jobs;
 pub mod joining;
 pub mod life;
@@ -26,10 +27,14 @@ mod network;
 pub mod ordering;
 mod passwords;
 pub mod people;
+pub mod preferences;
 pub mod reading;
 pub mod reporting;
+pub mod second_factor;
 pub mod sign_in;
+pub mod step_up;
 pub mod studies;
+pub mod templates;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,7 +49,7 @@ use medrelay_core::delivery;
 use medrelay_core::event::Kind;
 use medrelay_core::finding;
 use medrelay_core::id::{EventId, JobId, OrganizationId, PersonId};
-use medrelay_core::people::{Actor, AgreementFault};
+use medrelay_core::people::{Actor, AgreementFault, SecondFactorPolicy};
 use medrelay_core::queue::Ineligible;
 use medrelay_core::report::TextFault;
 use medrelay_core::study::QuietTimes;
@@ -60,7 +65,7 @@ pub use crate::blobs::BlobError;
 pub use crate::store::{
     AgreementRecord, Attachment, CaseFilter, Destination, Device, Gateway, Instance, Invitation, Message,
     Order, OrderFilter, Organization, PAGE_LIMIT, Person, Quarantined, Series, Session,
-    SessionKind, StoreError, Study, StudyFilter,
+    SessionKind, StoreError, Study, StudyFilter, Template, TemplateFilter,
 };
 
 /// Who calls a use case, and from where.
@@ -142,6 +147,18 @@ pub enum Error {
         /// When it may be tried again.
         until: Timestamp,
     },
+    /// The password is right; a code of the second factor is needed, too.
+    #[error("enter the code of your authenticator app, or a recovery code")]
+    SecondFactorRequired,
+    /// The password is right; the code is wrong or was used.
+    #[error("the code is wrong or was used: wait for the next one")]
+    SecondFactorWrong,
+    /// The policy wants a second factor that the person has not set up.
+    #[error("set up the second factor of your account first")]
+    SecondFactorNeeded,
+    /// Too long ago that the person at the browser has proved who they are.
+    #[error("prove first that it is you: your password or a code")]
+    StepUpRequired,
     /// Too much is going on at once; the same call may succeed in a moment.
     #[error("the relay is busy; try again in a moment")]
     Busy,
@@ -249,6 +266,10 @@ pub struct Settings {
     pub session_idle: Span,
     /// A session ends after this long in any case.
     pub session_absolute: Span,
+    /// Who must have a second factor.
+    pub second_factor: SecondFactorPolicy,
+    /// Whoever signs at a browser has proved who they are within this time.
+    pub step_up: Span,
     /// Ingest stops when less than this is free, in bytes.
     pub reserve_bytes: u64,
     /// Minutes east of UTC in which reports print their times.
@@ -267,6 +288,8 @@ impl Default for Settings {
             backoff: delivery::Backoff::default(),
             session_idle: Span::from_minutes(30),
             session_absolute: Span::from_hours(12),
+            second_factor: SecondFactorPolicy::Optional,
+            step_up: Span::from_minutes(30),
             reserve_bytes: 64 << 20,
             utc_offset_minutes: 480,
             link: LinkSettings::default(),

@@ -125,7 +125,8 @@ impl Service {
         self.in_turn(move || hash(&password, &salt)).await?.ok_or(Error::Busy)
     }
 
-    /// Whether the password fits; without a stored form it does not, after the same time.
+    /// Whether the password fits; without a stored form, or with the empty one of somebody who has
+    /// no password yet, it does not, after the same time.
     pub(super) async fn password_fits(
         &self,
         password: &str,
@@ -133,9 +134,9 @@ impl Service {
     ) -> Result<bool, Error> {
         let password = password.to_owned();
         self.in_turn(move || match stored {
-            Some(stored) => fits(&password, &stored),
-            None => {
-                // An unknown account must cost what a known one costs.
+            Some(stored) if !stored.is_empty() => fits(&password, &stored),
+            Some(_) | None => {
+                // An unknown account, and one without a password, must cost what a known one costs.
                 let _ = hash(&password, &[0; SALT_BYTES]);
                 false
             }
@@ -173,6 +174,7 @@ mod tests {
         assert!(fits("three quiet rivers", &stored));
         assert!(!fits("three quiet river", &stored));
         assert!(!fits("three quiet rivers", "nonsense"));
+        assert!(!fits("", ""), "an empty form is no password");
         let other = hash("three quiet rivers", &[8; SALT_BYTES]).expect("a hash");
         assert_ne!(stored, other);
     }

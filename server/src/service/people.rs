@@ -13,6 +13,7 @@ use medrelay_core::id::{OrganizationId, PersonId};
 use medrelay_core::people::{Actor, Grant};
 
 use super::consortium::{listing, must_be_open, standing};
+use super::invitations::NewInvitation;
 use super::sign_in::home;
 use super::{About, Caller, Error, Service, allow, input, owned_by, passwords};
 use crate::store::{Person, StoreError, Tx};
@@ -28,8 +29,8 @@ pub struct NewPerson {
     pub login: String,
     /// Name.
     pub name: String,
-    /// First password.
-    pub password: String,
+    /// First password; without it they are invited to choose one.
+    pub password: Option<String>,
     /// Modalities that the person may read; empty means every one.
     pub modalities: Vec<String>,
     /// Roles per organization; at least one.
@@ -58,17 +59,27 @@ impl PersonChange {
 }
 
 impl Service {
-    /// Makes an account.
-    pub async fn create_person(&self, caller: &Caller, new: NewPerson) -> Result<Person, Error> {
+    /// Makes an account; whoever gets no password is invited to choose one.
+    pub async fn create_person(
+        &self,
+        caller: &Caller,
+        new: NewPerson,
+    ) -> Result<(Person, Option<NewInvitation>), Error> {
         let login = input::login(&new.login)?;
         let name = input::name("name", &new.name)?;
         let modalities = input::modalities(&new.modalities)?;
         let grants = tidy(new.grants)?;
-        passwords::check(&new.password, &login)?;
+        if let Some(password) = &new.password {
+            passwords::check(password, &login)?;
+        }
         let mut tx = self.db().read().await?;
         may_grant(&mut tx, caller, &grants).await?;
         drop(tx);
-        let password_hash = self.hash_password(&new.password).await?;
+        // An empty form is no password: nothing that is typed fits it.
+        let password_hash = match &new.password {
+            Some(password) => self.hash_password(password).await?,
+            None => String::new(),
+        };
 
         let now = self.now();
         let person = Person {
@@ -77,6 +88,8 @@ impl Service {
             name,
             modalities,
             grants,
+            invited: new.password.is_none(),
+            second_factor: false,
             disabled_at: None,
             created_at: now,
             version: 1,
@@ -86,8 +99,13 @@ impl Service {
         tx.insert_person(&person, &password_hash).await.map_err(login_taken)?;
         let details = serde_json::json!({ "made": true, "roles": roles(&person.grants) });
         self.record_person(&mut tx, caller, Kind::PersonChanged, &person, details).await?;
+        let invitation = if person.invited {
+            Some(self.put_invitation(&mut tx, caller, &person, None).await?)
+        } else {
+            None
+        };
         tx.commit().await?;
-        Ok(person)
+        Ok((person, invitation))
     }
 
     /// People with a role in an organization in the caller's reach, in the order of their making;
@@ -159,6 +177,7 @@ impl Service {
         tx.save_person(&person).await?;
         if person.disabled_at.is_some() {
             tx.delete_sessions_of(id, None).await?;
+            tx.withdraw_person_invitations(id, now).await?;
         }
         if administered && tx.root_administrators(None).await? == 0 {
             return Err(Error::Conflict("nobody would be left to administer the relay"));
@@ -192,6 +211,7 @@ impl Service {
         let reach = visible(&mut tx, caller, Action::ManagePeople, &person).await?;
         must_reach_all(&person, &reach)?;
         tx.save_password(id, &password_hash).await?;
+        tx.withdraw_person_invitations(id, self.now()).await?;
         let ended = tx.delete_sessions_of(id, None).await?;
         let details = serde_json::json!({ "reset": true, "sessions": ended });
         self.record_person(&mut tx, caller, Kind::PasswordChanged, &person, details).await?;
@@ -281,7 +301,7 @@ async fn reach<'a>(
 }
 
 /// The caller's reach over a person, who is hidden where it is empty.
-async fn visible(
+pub(super) async fn visible(
     tx: &mut Tx,
     caller: &Caller,
     action: Action,
@@ -298,7 +318,11 @@ async fn visible(
     }
 }
 
-fn must_reach_all(person: &Person, reach: &BTreeSet<OrganizationId>) -> Result<(), Error> {
+/// Whether the caller's reach holds every organization that the person has a role in.
+pub(super) fn must_reach_all(
+    person: &Person,
+    reach: &BTreeSet<OrganizationId>,
+) -> Result<(), Error> {
     if person.grants.iter().all(|grant| reach.contains(&grant.organization)) {
         Ok(())
     } else {

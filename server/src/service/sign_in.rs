@@ -7,12 +7,13 @@
 
 use medrelay_core::event::Kind;
 use medrelay_core::id::{OrganizationId, SessionId};
-use medrelay_core::people::Actor;
+use medrelay_core::people::{Actor, Grant};
 use medrelay_core::time::{Span, Timestamp};
 
 use super::input::LOGIN_CHARS;
 use super::network::source_key;
 use super::{About, Caller, Error, Service, Settings, token_hash};
+use crate::secrets;
 use crate::store::{Failures, Person, Session, SessionKind, Tx, Window};
 
 /// Failures of an account from an address at which the pair is locked.
@@ -36,6 +37,17 @@ const TOUCH_EVERY: Span = Span::from_minutes(1);
 /// Sessions of one person at once; the oldest gives way.
 const SESSIONS: usize = 50;
 
+/// What somebody types to sign in.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// Account name.
+    pub login: &'a str,
+    /// Password.
+    pub password: &'a str,
+    /// The second factor's code, or a recovery code.
+    pub code: Option<&'a str>,
+}
+
 /// A new session with its secrets, which are shown once. Cannot be printed.
 pub struct SignedIn {
     /// The session.
@@ -46,18 +58,67 @@ pub struct SignedIn {
     pub token: String,
     /// What a browser page must show with every changing call.
     pub csrf_token: String,
+    /// A second factor must be set up before anything else.
+    pub must_enrol: bool,
+}
+
+/// Who a session's secret stands for.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    /// The session.
+    pub session: Session,
+    /// Its person with the roles that they may act in now.
+    pub actor: Actor,
+    /// A second factor must be set up before anything else.
+    pub must_enrol: bool,
+}
+
+/// What failures are counted by: an account and where somebody tries to prove that it is theirs.
+pub(super) struct Trial {
+    login: String,
+    address: String,
+    source: String,
+}
+
+impl Trial {
+    /// A trial for an account from a network address.
+    pub(super) fn new(login: &str, address: &str) -> Self {
+        let login = login.trim().to_lowercase().chars().take(LOGIN_CHARS).collect();
+        Self { login, address: address.to_owned(), source: source_key(address) }
+    }
 }
 
 impl Service {
-    /// Signs somebody in from the network address `source`.
+    /// Signs somebody in from the network address `source`. Nothing is told of a second factor to
+    /// whoever does not know the password.
     pub async fn sign_in(
         &self,
-        login: &str,
-        password: &str,
+        typed: &Credentials<'_>,
         kind: SessionKind,
         source: &str,
     ) -> Result<SignedIn, Error> {
-        let (mut tx, person) = self.prove(login, password, source).await?;
+        let trial = Trial::new(typed.login, source);
+        let (tx, person) = self.know_password(&trial, typed.password).await?;
+        let (mut tx, factor) = self.ask_code(tx, &trial, &person, typed.code).await?;
+        self.passed(&mut tx, &trial).await?;
+        let mut details = serde_json::json!({ "kind": kind.as_str() });
+        if let Some(factor) = factor {
+            details["second_factor"] = factor.told();
+        }
+        let signed_in = self.open_session(&mut tx, person, kind, source, details).await?;
+        tx.commit().await?;
+        Ok(signed_in)
+    }
+
+    /// Opens a session for somebody who has proved who they are.
+    pub(super) async fn open_session(
+        &self,
+        tx: &mut Tx,
+        person: Person,
+        kind: SessionKind,
+        source: &str,
+        details: serde_json::Value,
+    ) -> Result<SignedIn, Error> {
         let now = self.now();
         tx.sweep_sessions(now - self.settings().session_idle, now).await?;
         let sessions = tx.sessions_of(&person.id).await?;
@@ -65,34 +126,35 @@ impl Service {
             tx.delete_session(&old.id).await?;
         }
         let (token, hash) = self.token();
-        let (csrf_token, csrf_hash) = self.token();
+        let csrf_token = csrf_token(&token);
         let session = Session {
             id: SessionId::new(now, &*self.parts.entropy),
             person: person.id.clone(),
             kind,
             source: source.to_owned(),
-            csrf_hash,
+            csrf_hash: token_hash(&csrf_token),
             created_at: now,
+            proved_at: now,
             used_at: now,
             expires_at: now + self.settings().session_absolute,
         };
         tx.insert_session(&session, &hash).await?;
         let caller = Caller { actor: person.actor(), source: source.to_owned() };
-        let about = About { organization: home(&person), ..about_session(&session) }
-            .with(serde_json::json!({ "kind": kind.as_str() }));
+        let about = About { organization: home(&person), ..about_session(&session) }.with(details);
         tx.record(vec![self.parts.event(&caller, Kind::SignedIn, about)]).await?;
-        tx.commit().await?;
-        Ok(SignedIn { session, person, token, csrf_token })
+        let grants = tx.acting_grants(&person.id).await?;
+        let must_enrol = self.must_enrol(&person, &grants);
+        Ok(SignedIn { session, person, token, csrf_token, must_enrol })
     }
 
-    /// Finds the session of a token: its identifier, the hash of its CSRF token and its person
-    /// with the roles they may act in now. `None` for every token that is not worth anything.
+    /// Finds the session of a token, with its person and the roles that they may act in now. `None`
+    /// for every token that is not worth anything.
     pub async fn authenticate(
         &self,
         token: &str,
         kind: SessionKind,
         _source: &str,
-    ) -> Result<Option<(SessionId, String, Actor)>, Error> {
+    ) -> Result<Option<Authenticated>, Error> {
         let now = self.now();
         let mut tx = self.db().read().await?;
         let Some(session) = tx.session_by_token(&token_hash(token)).await? else {
@@ -101,10 +163,10 @@ impl Service {
         if session.kind != kind || !is_live(&session, self.settings(), now) {
             return Ok(None);
         }
-        match tx.person(&session.person).await? {
-            Some(person) if person.disabled_at.is_none() => {}
+        let person = match tx.person(&session.person).await? {
+            Some(person) if person.disabled_at.is_none() => person,
             Some(_) | None => return Ok(None),
-        }
+        };
         let grants = tx.acting_grants(&session.person).await?;
         drop(tx);
         if now.since(session.used_at) >= TOUCH_EVERY
@@ -113,7 +175,14 @@ impl Service {
             // Reading goes on when nothing can be written.
             tracing::warn!(error = ?error, session.id = %session.id, "a session's use is not noted");
         }
-        Ok(Some((session.id, session.csrf_hash, Actor::Person { id: session.person, grants })))
+        let must_enrol = self.must_enrol(&person, &grants);
+        let actor = Actor::Person { id: person.id, grants };
+        Ok(Some(Authenticated { session, actor, must_enrol }))
+    }
+
+    /// Whether the policy wants a second factor of a person with these roles who has none.
+    pub(super) fn must_enrol(&self, person: &Person, grants: &[Grant]) -> bool {
+        !person.second_factor && self.settings().second_factor.demands(grants)
     }
 
     async fn touch(&self, session: &SessionId, now: Timestamp) -> Result<(), Error> {
@@ -130,48 +199,88 @@ impl Service {
         password: &str,
         source: &str,
     ) -> Result<(Tx, Person), Error> {
-        let login: String = login.trim().to_lowercase().chars().take(LOGIN_CHARS).collect();
-        let address = source;
-        let source = source_key(address);
+        let trial = Trial::new(login, source);
+        let (mut tx, person) = self.know_password(&trial, password).await?;
+        // Where a code is to be guessed, too, the password alone forgives nothing.
+        if !person.second_factor {
+            self.passed(&mut tx, &trial).await?;
+        }
+        Ok((tx, person))
+    }
+
+    /// As [`Service::prove`], but earlier failures still count: something else is to be proved, too.
+    pub(super) async fn know_password(
+        &self,
+        trial: &Trial,
+        password: &str,
+    ) -> Result<(Tx, Person), Error> {
         let stored = {
             let mut tx = self.db().read().await?;
-            refuse_locked(&mut tx, &login, &source, self.now()).await?;
-            tx.credentials(&login).await?.map(|(_, hash)| hash)
+            self.refuse_locked(&mut tx, trial).await?;
+            tx.credentials(&trial.login).await?.map(|(_, hash)| hash)
         };
         let fits = self.password_fits(password, stored.clone()).await?;
         let mut tx = self.db().write().await?;
         let now = self.now();
         // Guesses made side by side have all passed the first look: whoever comes after the lock
         // is not told whether the guess was right.
-        refuse_locked(&mut tx, &login, &source, now).await?;
-        let found = tx.credentials(&login).await?;
+        self.refuse_locked(&mut tx, trial).await?;
+        let found = tx.credentials(&trial.login).await?;
         tx.sweep_sign_ins(now - FORGOTTEN_AFTER, now - KNOWN_FOR).await?;
         match found {
             // The account may have been closed, or its password changed, while we hashed.
             Some((person, hash))
                 if fits && person.disabled_at.is_none() && stored.as_ref() == Some(&hash) =>
             {
-                tx.clear_sign_in_failures(&login, &source).await?;
-                tx.remember_source(&login, &source, now).await?;
                 Ok((tx, person))
             }
             other => {
                 let person = other.map(|(person, _)| person);
-                let caller = Caller { actor: Actor::Anonymous, source: address.to_owned() };
-                self.count_failure(tx, &caller, (&login, &source), person.as_ref()).await?;
+                self.count_failure(tx, trial, person.as_ref(), "password").await?;
                 Err(Error::BadCredentials)
             }
         }
     }
 
-    async fn count_failure(
+    /// Everything was proved: failures are forgotten and the address is known from here on.
+    pub(super) async fn passed(&self, tx: &mut Tx, trial: &Trial) -> Result<(), Error> {
+        tx.clear_sign_in_failures(&trial.login, &trial.source).await?;
+        Ok(tx.remember_source(&trial.login, &trial.source, self.now()).await?)
+    }
+
+    /// Refuses whoever has failed too often of late.
+    pub(super) async fn refuse_locked(&self, tx: &mut Tx, trial: &Trial) -> Result<(), Error> {
+        let now = self.now();
+        let (login, source) = (&trial.login, &trial.source);
+        let pair = tx.sign_in_failures(login, source).await?;
+        if pair.locked_until > now {
+            return Err(Error::Locked { until: pair.locked_until });
+        }
+        if tx.is_known_source(login, source, now - KNOWN_FOR).await? {
+            return Ok(());
+        }
+        let everywhere = tx.sign_in_window(&login_scope(login)).await?;
+        let here = tx.sign_in_window(&source_scope(source)).await?;
+        let until = closed_until(everywhere, LOGIN_FAILURES, LOGIN_WINDOW, now).max(closed_until(
+            here,
+            SOURCE_FAILURES,
+            SOURCE_WINDOW,
+            now,
+        ));
+        until.map_or(Ok(()), |until| Err(Error::Locked { until }))
+    }
+
+    /// Counts a failure to prove `what`, locks where that is due, and commits.
+    pub(super) async fn count_failure(
         &self,
         mut tx: Tx,
-        caller: &Caller,
-        (login, source): (&str, &str),
+        trial: &Trial,
         person: Option<&Person>,
+        what: &'static str,
     ) -> Result<(), Error> {
         let now = self.now();
+        let Trial { login, address, source } = trial;
+        let caller = Caller { actor: Actor::Anonymous, source: address.clone() };
         // The account's window first: it makes failures of one account come one after the other.
         let everywhere =
             tx.count_sign_in_failure(&login_scope(login), now - LOGIN_WINDOW, now).await?;
@@ -186,10 +295,12 @@ impl Service {
                 object: person.map(|p| format!("person:{}", p.id)).unwrap_or_default(),
                 ..About::default()
             };
-            self.parts.event(caller, kind, about.with(details))
+            self.parts.event(&caller, kind, about.with(details))
         };
-        let mut events =
-            vec![event(Kind::SignInFailed, serde_json::json!({ "failures": failures.failures }))];
+        let mut events = vec![event(
+            Kind::SignInFailed,
+            serde_json::json!({ "failures": failures.failures, "wrong": what }),
+        )];
         if failures.locked_until > now {
             let until = failures.locked_until.micros();
             events.push(event(
@@ -209,6 +320,12 @@ impl Service {
     }
 }
 
+/// What pages of a browser's session must show, made of its secret: a page that was loaded again
+/// can be told it again, and it is the same in every tab.
+pub fn csrf_token(session_secret: &str) -> String {
+    secrets::derived_token(session_secret, "browser session csrf v1")
+}
+
 /// An event about a session's person.
 pub(super) fn about_session(session: &Session) -> About<'static> {
     About { object: format!("session:{}", session.id), ..About::default() }
@@ -224,30 +341,6 @@ pub(super) fn is_live(session: &Session, settings: &Settings, now: Timestamp) ->
     now < session.expires_at && now.since(session.used_at) < settings.session_idle
 }
 
-async fn refuse_locked(
-    tx: &mut Tx,
-    login: &str,
-    source: &str,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let pair = tx.sign_in_failures(login, source).await?;
-    if pair.locked_until > now {
-        return Err(Error::Locked { until: pair.locked_until });
-    }
-    if tx.is_known_source(login, source, now - KNOWN_FOR).await? {
-        return Ok(());
-    }
-    let everywhere = tx.sign_in_window(&login_scope(login)).await?;
-    let here = tx.sign_in_window(&source_scope(source)).await?;
-    let until = closed_until(everywhere, LOGIN_FAILURES, LOGIN_WINDOW, now).max(closed_until(
-        here,
-        SOURCE_FAILURES,
-        SOURCE_WINDOW,
-        now,
-    ));
-    until.map_or(Ok(()), |until| Err(Error::Locked { until }))
-}
-
 fn login_scope(login: &str) -> String {
     format!("login:{login}")
 }
@@ -257,7 +350,12 @@ fn source_scope(source: &str) -> String {
 }
 
 /// The end of a window that is full.
-fn closed_until(window: Window, limit: i64, length: Span, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn closed_until(
+    window: Window,
+    limit: i64,
+    length: Span,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let end = window.started_at + length;
     (window.failures >= limit && now < end).then_some(end)
 }
@@ -329,6 +427,7 @@ mod tests {
             source: String::new(),
             csrf_hash: String::new(),
             created_at: NOON,
+            proved_at: NOON,
             used_at: NOON,
             expires_at: NOON + settings.session_absolute,
         };

@@ -24,6 +24,10 @@ pub struct Person {
     pub modalities: Vec<String>,
     /// Roles per organization, those in closed organizations included.
     pub grants: Vec<Grant>,
+    /// Whether they have no password yet: they are invited to choose one.
+    pub invited: bool,
+    /// Whether signing in takes a second factor.
+    pub second_factor: bool,
     /// Since when the account is closed.
     pub disabled_at: Option<Timestamp>,
     /// When it was made.
@@ -82,14 +86,22 @@ pub struct Session {
     pub csrf_hash: String,
     /// When it was opened.
     pub created_at: Timestamp,
+    /// When its holder last proved who they are.
+    pub proved_at: Timestamp,
     /// When it was last used, to the minute.
     pub used_at: Timestamp,
     /// When it ends in any case.
     pub expires_at: Timestamp,
 }
 
+/// People with whether their second factor is in force.
+const PERSONS: &str = "SELECT persons.*, (SELECT COUNT(*) FROM second_factors \
+                       WHERE second_factors.person_id = persons.id \
+                       AND second_factors.confirmed_at IS NOT NULL) AS factors FROM persons";
+
 impl Tx {
-    /// Adds a person and their roles; [`StoreError::Taken`] if the login is.
+    /// Adds a person and their roles; [`StoreError::Taken`] if the login is. An empty hash is no
+    /// password at all.
     pub async fn insert_person(
         &mut self,
         person: &Person,
@@ -173,7 +185,7 @@ impl Tx {
     /// One person with their roles.
     pub async fn person(&mut self, id: &PersonId) -> Result<Option<Person>, StoreError> {
         let row = self
-            .one(statement("SELECT * FROM persons WHERE id = $1").bind(id.as_str().to_owned()))
+            .one(assembled(format!("{PERSONS} WHERE persons.id = $1")).bind(id.as_str().to_owned()))
             .await?;
         match row {
             Some(row) => Ok(self.with_grants(vec![person(&row)?]).await?.pop()),
@@ -187,7 +199,7 @@ impl Tx {
         login: &str,
     ) -> Result<Option<(Person, String)>, StoreError> {
         let row = self
-            .one(statement("SELECT * FROM persons WHERE login = $1").bind(login.to_owned()))
+            .one(assembled(format!("{PERSONS} WHERE persons.login = $1")).bind(login.to_owned()))
             .await?;
         let Some(row) = row else { return Ok(None) };
         let hash = row.text("password_hash")?;
@@ -208,7 +220,7 @@ impl Tx {
             None => ("1 = 1".to_owned(), Vec::new()),
         };
         let mut query = assembled(format!(
-            "SELECT * FROM persons WHERE (CAST($1 AS TEXT) IS NULL OR id > $1) AND EXISTS \
+            "{PERSONS} WHERE (CAST($1 AS TEXT) IS NULL OR id > $1) AND EXISTS \
              (SELECT 1 FROM grants WHERE grants.person_id = persons.id \
              AND (CAST($2 AS TEXT) IS NULL OR grants.organization_id = $2) AND {filter}) \
              ORDER BY id LIMIT $3"
@@ -290,7 +302,8 @@ impl Tx {
         self.change_one(
             statement(
                 "INSERT INTO sessions (id, person_id, token_hash, csrf_hash, kind, source, \
-                 created_at, used_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                 created_at, proved_at, used_at, expires_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             )
             .bind(session.id.as_str().to_owned())
             .bind(session.person.as_str().to_owned())
@@ -299,6 +312,7 @@ impl Tx {
             .bind(session.kind.as_str().to_owned())
             .bind(session.source.clone())
             .bind(session.created_at.micros())
+            .bind(session.proved_at.micros())
             .bind(session.used_at.micros())
             .bind(session.expires_at.micros()),
         )
@@ -351,6 +365,20 @@ impl Tx {
         )
         .await?;
         Ok(())
+    }
+
+    /// Notes that the holder of a session has proved again who they are.
+    pub async fn save_session_proof(
+        &mut self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.change_one(
+            statement("UPDATE sessions SET proved_at = $2 WHERE id = $1")
+                .bind(id.as_str().to_owned())
+                .bind(now.micros()),
+        )
+        .await
     }
 
     /// Gives a session new secrets; the old ones are worth nothing from here on.
@@ -479,6 +507,8 @@ fn person(row: &AnyRow) -> Result<Person, StoreError> {
         name: row.text("name")?,
         modalities: parsed(serde_json::from_str(&row.text("modalities")?), "persons")?,
         grants: Vec::new(),
+        invited: row.text("password_hash")?.is_empty(),
+        second_factor: row.int("factors")? > 0,
         disabled_at: row.maybe_int("disabled_at")?.map(Timestamp::from_micros),
         created_at: Timestamp::from_micros(row.int("created_at")?),
         version: row.int("version")?,
@@ -493,13 +523,15 @@ fn grant(row: &AnyRow) -> Result<Grant, StoreError> {
 }
 
 fn session(row: &AnyRow) -> Result<Session, StoreError> {
+    let created_at = row.int("created_at")?;
     Ok(Session {
         id: parsed(SessionId::parse(&row.text("id")?), "sessions")?,
         person: parsed(PersonId::parse(&row.text("person_id")?), "sessions")?,
         kind: known(SessionKind::parse(&row.text("kind")?), "sessions")?,
         source: row.text("source")?,
         csrf_hash: row.text("csrf_hash")?,
-        created_at: Timestamp::from_micros(row.int("created_at")?),
+        created_at: Timestamp::from_micros(created_at),
+        proved_at: Timestamp::from_micros(row.maybe_int("proved_at")?.unwrap_or(created_at)),
         used_at: Timestamp::from_micros(row.int("used_at")?),
         expires_at: Timestamp::from_micros(row.int("expires_at")?),
     })

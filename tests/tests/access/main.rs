@@ -111,6 +111,9 @@ async fn walk(
             if line.route == "DELETE /api/v1/devices/{id}" && allowed {
                 scene.admit_device_again(consortium).await?;
             }
+            if line.route == "DELETE /api/v1/templates/{id}" && allowed {
+                scene.make_template_again(consortium).await?;
+            }
             let (status, code, body) = scene.ask(line, Some(&person), place, false).await?;
             let who = format!("{} by {role:?} of {place:?}", line.route);
             match expected {
@@ -169,6 +172,7 @@ struct Scene {
     clinic: String,
     person: String,
     device: std::sync::Mutex<String>,
+    template: std::sync::Mutex<String>,
     gateway: String,
     /// The handle of a join code that nobody uses.
     join_code: String,
@@ -200,11 +204,20 @@ impl Scene {
             clinic: consortium.at(ClinicA).to_owned(),
             person,
             device: std::sync::Mutex::default(),
+            template: std::sync::Mutex::default(),
             current: lead,
             expired: county,
         };
         scene.admit_device_again(consortium).await?;
+        scene.make_template_again(consortium).await?;
         Ok(scene)
+    }
+
+    /// A text for everybody at clinic A that may be removed.
+    async fn make_template_again(&self, consortium: &Consortium) -> Result<()> {
+        let made = consortium.make("/api/v1/templates", &template(&self.clinic)).await?;
+        *self.template.lock().expect("no test panics with it") = made.id;
+        Ok(())
     }
 
     /// A device that may be removed.
@@ -246,6 +259,7 @@ impl Scene {
             "agreements" => objects.agreement.clone(),
             "destinations" => objects.destination.clone(),
             "devices" => self.device.lock().expect("no test panics with it").clone(),
+            "templates" => self.template.lock().expect("no test panics with it").clone(),
             "gateways" => self.gateway.clone(),
             "clinics" => self.clinic.clone(),
             "join-codes" => self.join_code.clone(),
@@ -297,6 +311,14 @@ impl Scene {
                 "grants": [{ "organization": clinic, "role": "technician" }],
             }),
             "POST /api/v1/people/{id}/password" => json!({ "password": "six quiet rivers" }),
+            // Guesses would lock: what is asked here is refused before anything is proved.
+            "POST /api/v1/me/second-factor"
+            | "POST /api/v1/me/second-factor/remove"
+            | "POST /api/v1/me/step-up"
+            | "POST /api/v1/people/{id}/invitation" => json!({}),
+            "POST /api/v1/me/second-factor/confirm" => json!({ "code": "1" }),
+            "PUT /api/v1/me/preferences" => json!({ "body": {}, "version": 0 }),
+            "POST /api/v1/templates" => template(clinic),
             "POST /api/v1/me/password" => {
                 json!({ "current_password": "seven quiet rivers", "password": "short" })
             }
@@ -330,6 +352,14 @@ impl Scene {
             _ => return None,
         })
     }
+}
+
+/// A text for everybody at a clinic.
+fn template(clinic: &str) -> Value {
+    json!({
+        "organization": clinic, "own": false, "kind": "phrase", "name": "未见异常",
+        "findings": "未见异常。",
+    })
 }
 
 /// A gateway of clinic A, and the handle of a second code.

@@ -50,6 +50,9 @@ const READERS: &[Role] = &[Reporter, Verifier];
 const ADMIN: &[Role] = &[Admin];
 const BELOW: &[(Role, Place)] = &[(Admin, ClinicA), (Admin, Lead)];
 const KEPT: &[(Role, Place)] = &[(Technician, ClinicA), (Admin, ClinicA), (Admin, Lead)];
+const TEMPLATE_READERS: &[Role] = &[Reporter, Verifier, Coordinator, Admin];
+const LOOKED_AFTER: &[(Role, Place)] =
+    &[(Verifier, ClinicA), (Coordinator, ClinicA), (Admin, ClinicA), (Admin, Lead)];
 const BOTH_SIDES: &[(Role, Place)] = &[(Admin, Lead)];
 const SEEN: &[(Role, Place)] = &[
     (Technician, ClinicA),
@@ -97,6 +100,14 @@ pub const TABLE: &[Line] = &[
     line("DELETE /api/v1/sessions/{id}", About::Self_, ALL, &[]),
     line("GET /api/v1/me", About::Self_, ALL, &[]),
     line("POST /api/v1/me/password", About::Self_, ALL, &[]),
+    line("GET /api/v1/me/preferences", About::Self_, ALL, &[]),
+    line("PUT /api/v1/me/preferences", About::Self_, ALL, &[]),
+    line("POST /api/v1/me/second-factor", About::Self_, ALL, &[]),
+    line("POST /api/v1/me/second-factor/confirm", About::Self_, ALL, &[]),
+    line("POST /api/v1/me/second-factor/remove", About::Self_, ALL, &[]),
+    line("POST /api/v1/me/step-up", About::Self_, ALL, &[]),
+    line("POST /api/v1/invitations/open", About::Public, &[], &[]),
+    line("POST /api/v1/invitations/accept", About::Public, &[], &[]),
     line("GET /api/v1/events", About::Self_, ALL, &[]),
     line("GET /api/v1/organizations", About::List, ALL, &[]),
     line("POST /api/v1/organizations", About::Owned, ADMIN, BELOW),
@@ -109,6 +120,13 @@ pub const TABLE: &[Line] = &[
     line("GET /api/v1/people/{id}", About::Owned, ADMIN, BELOW),
     line("PATCH /api/v1/people/{id}", About::Owned, ADMIN, BELOW),
     line("POST /api/v1/people/{id}/password", About::Owned, ADMIN, BELOW),
+    line("POST /api/v1/people/{id}/invitation", About::Owned, ADMIN, BELOW),
+    line("POST /api/v1/people/{id}/second-factor/remove", About::Owned, ADMIN, BELOW),
+    line("GET /api/v1/templates", About::List, TEMPLATE_READERS, &[]),
+    // One's own may be made by whoever reads; what is asked about here is everybody's.
+    line("POST /api/v1/templates", About::Owned, TEMPLATE_READERS, LOOKED_AFTER),
+    line("PATCH /api/v1/templates/{id}", About::Owned, TEMPLATE_READERS, LOOKED_AFTER),
+    line("DELETE /api/v1/templates/{id}", About::Owned, TEMPLATE_READERS, LOOKED_AFTER),
     line("GET /api/v1/agreements", About::List, PACT_READERS, &[]),
     line("POST /api/v1/agreements", About::Owned, ADMIN, BOTH_SIDES),
     line("GET /api/v1/agreements/{id}", About::Pact, PACT_READERS, PACT_SEEN),

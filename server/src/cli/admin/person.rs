@@ -32,6 +32,20 @@ pub(in crate::cli) enum UserCommand {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Make a link, good once, by which somebody chooses a new password; the present one stays
+    /// until they do.
+    Invite {
+        /// Account name.
+        login: String,
+        /// Hours that it is good.
+        #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(i64).range(1..=336))]
+        hours: Option<i64>,
+    },
+    /// Take the second factor from somebody who has lost it, and end their sessions.
+    RemoveSecondFactor {
+        /// Account name.
+        login: String,
+    },
     /// Close an account and end its sessions.
     Disable {
         /// Account name.
@@ -72,6 +86,13 @@ pub(super) async fn run(desk: &Desk, command: UserCommand) -> anyhow::Result<Out
         UserCommand::ResetPassword { login, password_stdin } => {
             reset(desk, &login, password_stdin).await
         }
+        UserCommand::Invite { login, hours } => invite(desk, &login, hours).await,
+        UserCommand::RemoveSecondFactor { login } => {
+            let person = find(desk, &login).await?;
+            desk.service.remove_second_factor_of(&desk.caller, &person.id).await?;
+            let text = format!("{} signs in with the password alone", person.login);
+            desk.say(&json!({ "login": person.login }), &text)
+        }
         UserCommand::Disable { login } => set_disabled(desk, &login, true).await,
         UserCommand::Enable { login } => set_disabled(desk, &login, false).await,
     }
@@ -97,7 +118,11 @@ async fn list(desk: &Desk, org: Option<&str>) -> anyhow::Result<Outcome> {
     let rows: Vec<Vec<String>> = people
         .iter()
         .map(|person| {
-            let state = if person.disabled_at.is_some() { "closed" } else { "open" };
+            let state = match (person.disabled_at, person.invited) {
+                (Some(_), _) => "closed",
+                (None, true) => "invited",
+                (None, false) => "open",
+            };
             let roles = roles(person, &places).join(", ");
             vec![person.login.clone(), person.name.clone(), state.to_owned(), roles]
         })
@@ -115,11 +140,11 @@ async fn add(desk: &Desk, new: AddUser) -> anyhow::Result<Outcome> {
     let new = NewPerson {
         login: new.login,
         name: new.name,
-        password: password.clone(),
+        password: Some(password.clone()),
         modalities: codes(&new.modalities),
         grants,
     };
-    let person = desk.service.create_person(&desk.caller, new).await?;
+    let (person, _) = desk.service.create_person(&desk.caller, new).await?;
     let mut json = shown(&person);
     let mut text = format!("{} {}", person.login, person.name);
     tell_password(&mut json, &mut text, &password, made);
@@ -133,6 +158,20 @@ async fn reset(desk: &Desk, login: &str, from_stdin: bool) -> anyhow::Result<Out
     let mut json = json!({ "login": person.login });
     let mut text = format!("{} has a new password; its sessions are over", person.login);
     tell_password(&mut json, &mut text, &password, made);
+    desk.say(&json, &text)
+}
+
+async fn invite(desk: &Desk, login: &str, hours: Option<i64>) -> anyhow::Result<Outcome> {
+    let person = find(desk, login).await?;
+    let invitation = desk.service.invite(&desk.caller, &person.id, hours).await?;
+    let path = format!("/invite#{}", invitation.token);
+    let json = json!({
+        "login": person.login, "path": path, "expires_at": invitation.expires_at,
+    });
+    let text = format!(
+        "{} chooses a password at the relay's address followed by (shown only now):\n{path}",
+        person.login
+    );
     desk.say(&json, &text)
 }
 
@@ -194,6 +233,7 @@ fn shown(person: &Person) -> serde_json::Value {
     json!({
         "id": person.id, "login": person.login, "name": person.name,
         "modalities": person.modalities, "grants": person.grants,
+        "invited": person.invited, "second_factor": person.second_factor,
         "disabled_at": person.disabled_at,
     })
 }

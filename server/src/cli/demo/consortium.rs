@@ -3,6 +3,7 @@
 use medrelay_core::id::OrganizationId;
 use medrelay_core::people::{Grant, OrganizationKind, Role, SigningPolicy, TimeLimits};
 
+use super::texts;
 use crate::service::agreements::NewAgreement;
 use crate::service::devices::NewDevice;
 use crate::service::people::NewPerson;
@@ -115,12 +116,13 @@ impl Consortium {
     }
 }
 
-/// Makes the consortium.
+/// Makes the consortium, with the hospital's texts for reports.
 pub(super) async fn make(service: &Service) -> Result<Consortium, Error> {
     let system = Caller::system();
     let hospital = service
         .create_organization(&system, None, OrganizationKind::LeadHospital, HOSPITAL)
         .await?;
+    texts::make(service, &hospital.id).await?;
     let mut clinics = Vec::new();
     for plan in &CLINICS {
         clinics.push(make_clinic(service, &hospital.id, plan).await?);
@@ -131,11 +133,12 @@ pub(super) async fn make(service: &Service) -> Result<Consortium, Error> {
         let new = NewPerson {
             login: account.login.to_owned(),
             name: account.name.to_owned(),
-            password: PASSWORD.to_owned(),
+            password: Some(PASSWORD.to_owned()),
             modalities: Vec::new(),
             grants: vec![Grant { organization: place.id.clone(), role: account.role }],
         };
-        people.push(service.create_person(&system, new).await?);
+        let (person, _) = service.create_person(&system, new).await?;
+        people.push(person);
     }
     Ok(Consortium { clinics, people })
 }

@@ -8,6 +8,7 @@ mod sending;
 mod studies;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod words;
 
 use std::net::Ipv4Addr;

@@ -40,6 +40,11 @@ async fn eight_studies_come_through_the_door_and_seven_wait_for_a_reader() {
     std::fs::write(&marker, "").expect("a marker");
     assert!(matches!(look(&relay, &marker).await.expect("it answers"), Found::Samples));
 
+    let filter = crate::store::TemplateFilter::default();
+    let verifier = hospital(&consortium);
+    let texts = relay.service.templates(&verifier, &filter, None, 200).await.expect("texts");
+    assert_eq!(texts.len(), 20);
+
     let mut stages = Vec::new();
     for clinic in 0..CLINICS.len() {
         let technician = somebody(&consortium, Role::Technician, clinic);

@@ -13,6 +13,7 @@ pub mod events;
 pub mod gateways;
 pub mod idempotency;
 pub mod inbox;
+pub mod invitations;
 pub mod link;
 pub mod messages;
 pub mod orders;
@@ -20,9 +21,11 @@ pub mod organizations;
 pub mod page;
 pub mod people;
 pub mod reports;
+pub mod second_factor;
 pub mod sessions;
 pub mod setup;
 pub mod studies;
+pub mod templates;
 
 pub use crate::http::access::{Api, BODY_LIMIT_BYTES, Routes, Rule};
 
@@ -31,6 +34,9 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = setup::routes(routes);
     let routes = sessions::routes(routes);
     let routes = accounts::routes(routes);
+    let routes = second_factor::routes(routes);
+    let routes = invitations::routes(routes);
+    let routes = templates::routes(routes);
     let routes = organizations::routes(routes);
     let routes = calendars::routes(routes);
     let routes = people::routes(routes);

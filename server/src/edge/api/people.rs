@@ -13,6 +13,7 @@ use medrelay_core::people::{Grant, Role};
 use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
+use super::invitations::InvitationBody;
 use super::organizations::{after, named};
 use super::page::{Body, Page, Paging, Params};
 use super::{Api, Routes, Rule};
@@ -60,6 +61,13 @@ pub(super) struct PersonBody {
     modalities: Vec<String>,
     /// Roles, as far as the caller may see them.
     grants: Vec<GrantBody>,
+    /// Whether they have no password yet: they are invited to choose one.
+    invited: bool,
+    /// Whether signing in takes a second factor.
+    second_factor: bool,
+    /// The invitation that was just made, in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation: Option<InvitationBody>,
     /// Since when the account is closed, in microseconds UTC.
     #[schema(value_type = Option<i64>)]
     disabled_at: Option<Timestamp>,
@@ -78,6 +86,9 @@ impl From<Person> for PersonBody {
             name: person.name,
             modalities: person.modalities,
             grants: person.grants.into_iter().map(GrantBody::from).collect(),
+            invited: person.invited,
+            second_factor: person.second_factor,
+            invitation: None,
             disabled_at: person.disabled_at,
             created_at: person.created_at,
             version: person.version,
@@ -93,8 +104,9 @@ struct PersonInput {
     login: String,
     /// Name: 1 to 100 characters.
     name: String,
-    /// First password: at least 12 characters.
-    password: String,
+    /// First password: at least 12 characters. Without it the person is invited to choose one,
+    /// and the answer holds the invitation.
+    password: Option<String>,
     /// Modalities that the person may read; empty or absent means every one.
     #[serde(default)]
     modalities: Vec<String>,
@@ -196,8 +208,9 @@ async fn create_person(
         modalities: input.modalities,
         grants: input.grants.into_iter().map(Grant::from).collect(),
     };
-    let made = api.service.create_person(&who.caller, new).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    let (made, invitation) = api.service.create_person(&who.caller, new).await?;
+    let invitation = invitation.map(InvitationBody::from);
+    Ok((StatusCode::CREATED, Json(PersonBody { invitation, ..made.into() })))
 }
 
 /// One person.

@@ -27,8 +27,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(routes!(save_draft), Rule::May(Action::ClaimCase))
         .add(routes!(list_drafts), Rule::May(Action::ClaimCase))
-        .add(routes!(sign_report), Rule::May(Action::SignPreliminary))
-        .add(routes!(add_addendum), Rule::May(Action::SignFinal))
+        .add(routes!(sign_report), Rule::Proved(Action::SignPreliminary))
+        .add(routes!(add_addendum), Rule::Proved(Action::SignFinal))
         .add(routes!(list_reports), Rule::May(Action::ReadReport))
         .add(routes!(show_report), Rule::May(Action::ReadReport))
         .add(routes!(show_report_pdf), Rule::May(Action::ReadReport))
@@ -332,6 +332,7 @@ async fn list_drafts(
 #[utoipa::path(post, path = "/api/v1/cases/{id}/sign", tag = "reports",
     params(("id" = String, Path)), request_body = Held,
     responses((status = 201, body = ShownReport),
+        (status = 403, description = "STEP_UP_REQUIRED: prove again who you are", body = Problem),
         (status = 409, description = "the claim has ended: the text is kept", body = Problem),
         (status = 422, description = "something required is missing", body = Problem)))]
 async fn sign_report(
@@ -348,7 +349,8 @@ async fn sign_report(
 /// Adds to a final report: a new signed version, delivered and to be acknowledged again.
 #[utoipa::path(post, path = "/api/v1/cases/{id}/addenda", tag = "reports",
     params(("id" = String, Path)), request_body = NewAddendum,
-    responses((status = 201, body = ShownReport)))]
+    responses((status = 201, body = ShownReport),
+        (status = 403, description = "STEP_UP_REQUIRED: prove again who you are", body = Problem)))]
 async fn add_addendum(
     State(api): State<Api>,
     who: Who,

@@ -19,7 +19,7 @@ use super::people::PersonBody;
 use super::{Api, Routes, Rule};
 use crate::http::problem::Problem;
 use crate::service::Error;
-use crate::service::sign_in::SignedIn;
+use crate::service::sign_in::{Credentials, SignedIn};
 use crate::service::{Session, SessionKind};
 
 /// Who signs in.
@@ -30,6 +30,8 @@ struct SignIn {
     login: String,
     /// Password.
     password: String,
+    /// The second factor's code, or a recovery code, where the account has one.
+    code: Option<String>,
     /// How the session's secret travels.
     #[serde(default)]
     kind: Kind,
@@ -79,6 +81,8 @@ pub(super) struct SignedInBody {
     /// The bearer token, for a program.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
+    /// A second factor must be set up: nothing but `/me` and `/sessions` is answered until it is.
+    must_enrol: bool,
     /// What changing calls must show in `X-Medrelay-CSRF`, for a browser.
     #[serde(skip_serializing_if = "Option::is_none")]
     csrf_token: Option<String>,
@@ -106,7 +110,10 @@ pub fn routes(routes: Routes) -> Routes {
     request_body = SignIn,
     responses(
         (status = 201, body = SignedInBody),
-        (status = 401, body = Problem, description = "the account name or the password is wrong"),
+        (
+            status = 401, body = Problem,
+            description = "account name, password or code is wrong, or a code is needed"
+        ),
         (status = 429, body = Problem, description = "too many failed attempts"),
         (status = 503, body = Problem, description = "too many are signing in at once"),
     )
@@ -120,8 +127,9 @@ async fn sign_in(
         Kind::Browser => SessionKind::Browser,
         Kind::Program => SessionKind::Program,
     };
-    let source = &who.caller.source;
-    let signed_in = api.service.sign_in(&input.login, &input.password, kind, source).await?;
+    let typed =
+        Credentials { login: &input.login, password: &input.password, code: input.code.as_deref() };
+    let signed_in = api.service.sign_in(&typed, kind, &who.caller.source).await?;
     let (headers, body) = handed_over(signed_in)?;
     Ok((StatusCode::CREATED, headers, Json(body)))
 }
@@ -187,7 +195,7 @@ pub(super) fn current(who: &Who) -> Result<&SessionId, Problem> {
 
 /// A new session as it is handed over: a browser's secret goes into the cookie and nowhere else.
 pub(super) fn handed_over(signed_in: SignedIn) -> Result<(HeaderMap, SignedInBody), Problem> {
-    let SignedIn { session, person, token, csrf_token } = signed_in;
+    let SignedIn { session, person, token, csrf_token, must_enrol } = signed_in;
     let (mut headers, token, csrf_token) = match session.kind {
         SessionKind::Browser => (cookie(&token, "")?, None, Some(csrf_token)),
         SessionKind::Program => (HeaderMap::new(), Some(token), None),
@@ -195,7 +203,8 @@ pub(super) fn handed_over(signed_in: SignedIn) -> Result<(HeaderMap, SignedInBod
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let id = session.id.clone();
     let session = SessionBody::new(session, Some(&id));
-    Ok((headers, SignedInBody { session, person: person.into(), token, csrf_token }))
+    let person = person.into();
+    Ok((headers, SignedInBody { session, person, token, must_enrol, csrf_token }))
 }
 
 impl SessionBody {

@@ -216,6 +216,10 @@ fn reply(error: &Error) -> Reply {
         | Error::Delivery(_)
         | Error::BadCredentials
         | Error::Locked { .. }
+        | Error::SecondFactorRequired
+        | Error::SecondFactorWrong
+        | Error::SecondFactorNeeded
+        | Error::StepUpRequired
         | Error::BadTicket
         | Error::BadJoinCode
         | Error::Conflict(_)

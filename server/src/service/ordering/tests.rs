@@ -108,6 +108,8 @@ impl Scene {
             name: "技师".to_owned(),
             modalities: Vec::new(),
             grants: vec![Grant { organization: clinic.clone(), role: Role::Technician }],
+            invited: false,
+            second_factor: false,
             disabled_at: None,
             created_at: now,
             version: 1,

@@ -283,6 +283,8 @@ async fn person(
         name: format!("张{login}"),
         modalities: Vec::new(),
         grants: grants.clone(),
+        invited: false,
+        second_factor: false,
         disabled_at: None,
         created_at: now,
         version: 1,
