@@ -1,4 +1,6 @@
 // The lines of the menu that this area brings.
+import { UnorderedListOutlined } from '@ant-design/icons';
+
 import type { Entry } from '@/app/menu';
 
-export const readerMenu: Entry[] = [];
+export const readerMenu: Entry[] = [{ to: '/queue', text: 'reader:menu.queue', icon: <UnorderedListOutlined />, roles: ['reporter', 'verifier', 'coordinator'] }];

@@ -1,0 +1,4 @@
+// One case.
+export function CasePage() {
+  return null;
+}
