@@ -11,7 +11,7 @@ use bytes::Bytes;
 use medrelay_core::time::Timestamp;
 use medrelay_core::transfer::gateway::{Offer, PackInfo, Session, Step};
 use medrelay_core::transfer::manifest::sha256;
-use medrelay_core::transfer::message::Item;
+use medrelay_core::transfer::message::{Item, Welcome};
 use medrelay_core::transfer::{
     CloseCode, Entry, Hash, Manifest, Message, SERVER_NAME, StreamHeader, Urgency,
 };
@@ -71,7 +71,7 @@ pub struct Parcel {
     pub raw: Vec<u8>,
     /// Its signature.
     pub signature: Vec<u8>,
-    packs: Arc<Vec<(PackInfo, Bytes)>>,
+    pub(crate) packs: Arc<Vec<(PackInfo, Bytes)>>,
 }
 
 impl Parcel {
@@ -117,23 +117,7 @@ impl Gateway {
 
     /// Packs and announces instances.
     pub fn parcel(&self, instances: &[PhantomInstance]) -> Result<Parcel> {
-        let study = instances.first().context("an empty study")?.study.clone();
-        let entries = instances.iter().map(|instance| Entry {
-            sop_instance: instance.sop_instance.clone(),
-            sop_class: instance.sop_class.clone(),
-            transfer_syntax: instance.transfer_syntax.clone(),
-            bytes: instance.data_set.len() as u64,
-            sha256: sha256(&instance.data_set),
-        });
-        let manifest = Manifest {
-            id: new_id(),
-            clinic: self.clinic.clone(),
-            gateway: self.id.clone(),
-            study,
-            urgency: Urgency::Routine,
-            made: self.now,
-            entries: entries.collect(),
-        };
+        let manifest = announced(instances, &self.clinic, &self.id, self.now)?;
         let packs = instances.iter().map(|instance| packed(&instance.data_set));
         self.signed(manifest, packs.collect::<Result<_>>()?)
     }
@@ -147,13 +131,7 @@ impl Gateway {
 
     /// Connects and greets.
     pub async fn connect(&self, way: Way) -> Result<Line> {
-        let carrier = self.carrier(way).await?;
-        let mut line = Line::new(carrier);
-        let hello = line.machine.start(wall());
-        line.steps.extend(hello);
-        line.proof = Some(self.proof());
-        line.until("a welcome", |line| line.machine.is_welcome()).await?;
-        Ok(line)
+        Line::greet(self.carrier(way).await?, Some(self.proof())).await
     }
 
     /// Connects without a word.
@@ -198,6 +176,32 @@ impl Gateway {
             (certificate.clone(), key.sign(&message).expect("a key signs"))
         })
     }
+}
+
+/// The manifest of instances that `sender` sends for a clinic.
+pub fn announced(
+    instances: &[PhantomInstance],
+    clinic: &str,
+    sender: &str,
+    made: Timestamp,
+) -> Result<Manifest> {
+    let study = instances.first().context("an empty study")?.study.clone();
+    let entries = instances.iter().map(|instance| Entry {
+        sop_instance: instance.sop_instance.clone(),
+        sop_class: instance.sop_class.clone(),
+        transfer_syntax: instance.transfer_syntax.clone(),
+        bytes: instance.data_set.len() as u64,
+        sha256: sha256(&instance.data_set),
+    });
+    Ok(Manifest {
+        id: new_id(),
+        clinic: clinic.to_owned(),
+        gateway: sender.to_owned(),
+        study,
+        urgency: Urgency::Routine,
+        made,
+        entries: entries.collect(),
+    })
 }
 
 /// Answers a nonce with certificate and signature.
@@ -277,6 +281,24 @@ impl Line {
             streams,
             ends,
         }
+    }
+
+    /// Greets over a carrier, with a proof for whom it is asked of.
+    pub async fn greet(carrier: Carrier, proof: Option<Proof>) -> Result<Self> {
+        let mut line = Self::new(carrier);
+        let hello = line.machine.start(wall());
+        line.steps.extend(hello);
+        line.proof = proof;
+        line.until("a welcome", |line| line.machine.is_welcome()).await?;
+        Ok(line)
+    }
+
+    /// What the relay said in its welcome.
+    pub fn welcome(&self) -> Option<&Welcome> {
+        self.seen.iter().find_map(|step| match step {
+            Step::Welcomed(welcome) => Some(welcome),
+            _ => None,
+        })
     }
 
     /// Offers a study under a key of the story's own.
@@ -541,17 +563,35 @@ impl Line {
 /// # Errors
 /// What is wrong with it.
 pub fn must_vouch(gateway: &Gateway, parcel: &Parcel, signed: &(Vec<u8>, Vec<u8>)) -> Result<()> {
+    let relay = hex::encode(sha256(&gateway.authority));
+    vouched(&gateway.receipt_key, &relay, parcel, signed)
+}
+
+/// The same for whoever made the parcel, by what they know of the relay.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn vouched(
+    receipt_key: &[u8],
+    relay: &str,
+    parcel: &Parcel,
+    signed: &(Vec<u8>, Vec<u8>),
+) -> Result<()> {
     let (receipt, signature) = signed;
-    let holds = medrelay::secrets::verify(&gateway.receipt_key, receipt, signature);
+    let holds = medrelay::secrets::verify(receipt_key, receipt, signature);
     ensure!(holds, "the receipt is not signed by the relay");
     let receipt = medrelay_core::transfer::Receipt::decode(receipt)?;
-    ensure!(receipt.manifest == parcel.manifest.id, "the receipt is for another manifest");
+    let manifest = &parcel.manifest;
+    ensure!(receipt.manifest == manifest.id, "the receipt is for another manifest");
     ensure!(receipt.manifest_sha256 == sha256(&parcel.raw), "the manifest's bytes are others");
-    ensure!(receipt.study == parcel.manifest.study, "the study is another");
-    ensure!(receipt.gateway == gateway.id && receipt.clinic == gateway.clinic, "{receipt:?}");
-    ensure!(receipt.relay == hex::encode(sha256(&gateway.authority)), "another relay");
-    ensure!(receipt.bytes == parcel.manifest.bytes(), "{receipt:?}");
-    ensure!(usize::try_from(receipt.instances)? == parcel.manifest.entries.len(), "{receipt:?}");
+    ensure!(receipt.study == manifest.study, "the study is another");
+    ensure!(
+        receipt.gateway == manifest.gateway && receipt.clinic == manifest.clinic,
+        "{receipt:?}"
+    );
+    ensure!(receipt.relay == relay, "another relay");
+    ensure!(receipt.bytes == manifest.bytes(), "{receipt:?}");
+    ensure!(usize::try_from(receipt.instances)? == manifest.entries.len(), "{receipt:?}");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! programs as peers, each certain to end with the test.
 
 pub mod binary;
+pub mod browser;
 pub mod clinic;
 pub mod documents;
 pub mod gateway;

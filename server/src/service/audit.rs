@@ -17,6 +17,7 @@ use medrelay_core::time::Timestamp;
 
 use super::{About, Caller, Error, Service};
 use crate::anchors::{Anchor, Anchors, Lines};
+pub use crate::store::EventFilter;
 use crate::store::{Db, PAGE_LIMIT, Sealer, StoreError, Tx};
 
 /// Events read at once while the trail is walked.
@@ -96,14 +97,14 @@ pub enum VerifyError {
 
 impl Service {
     /// The trail of the organizations that the caller audits, newest first, before event
-    /// `before`; reading it is an event itself.
+    /// `before`, each with the name of whoever did it; reading it is an event itself.
     pub async fn audit(
         &self,
         caller: &Caller,
-        object: Option<&str>,
+        filter: &EventFilter,
         before: Option<i64>,
         limit: i64,
-    ) -> Result<Vec<Record>, Error> {
+    ) -> Result<Vec<(Record, Option<String>)>, Error> {
         access::may_somewhere(&caller.actor, Action::ReadAudit)?;
         let scope = access::scope(&caller.actor, Action::ReadAudit);
         let mut tx = self.db().write().await?;
@@ -115,16 +116,27 @@ impl Service {
             }
         }
         let before = before.unwrap_or(i64::MAX);
-        let records = tx.events_before(Some(&owners), object, before, limit).await?;
+        let records = tx.events_before(Some(&owners), filter, before, limit).await?;
+        let mut actors: Vec<String> = records.iter().map(|record| record.actor.clone()).collect();
+        actors.sort_unstable();
+        actors.dedup();
+        let names = tx.actor_names(&actors).await?;
         let about = About {
             organization: scope.below.first(),
-            object: object.unwrap_or_default().to_owned(),
-            details: Some(serde_json::json!({ "events": records.len() })),
+            object: filter.object.clone().unwrap_or_default(),
+            details: Some(serde_json::json!({
+                "events": records.len(), "kind": filter.kind, "actor": filter.actor,
+                "from": filter.from, "to": filter.to,
+            })),
             ..About::default()
         };
         tx.record(vec![self.parts.event(caller, Kind::AuditRead, about)]).await?;
         tx.commit().await?;
-        Ok(records)
+        let named = |record: Record| {
+            let name = names.get(&record.actor).cloned();
+            (record, name)
+        };
+        Ok(records.into_iter().map(named).collect())
     }
 
     /// Proves this relay's trail whole, or names the first thing that is wrong with it.

@@ -64,6 +64,8 @@ impl Service {
             charset: input::charset(&new.charset)?,
             removed_at: None,
             created_at: now,
+            echoed_at: None,
+            stored_at: None,
             version: 1,
         };
         // So that the clinic is not closed at the same time.
@@ -142,6 +144,13 @@ impl Service {
     ) -> Result<Option<Device>, Error> {
         let devices = self.db().read().await?.devices_by_ae_title(calling_ae.as_str()).await?;
         Ok(devices.into_iter().find(|device| calls_from(&device.address, source)))
+    }
+
+    /// Notes that a device was heard: an echo, or an object that was `stored`.
+    pub async fn hear_device(&self, id: &DeviceId, stored: bool) -> Result<(), Error> {
+        let mut tx = self.db().write().await?;
+        tx.hear_device(id, stored, self.now()).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn finish_device(

@@ -34,7 +34,17 @@ pub enum Admission {
     SessionOver,
 }
 
+/// A gateway that was not heard of for so long is not connected: while it is, that is written down
+/// every minute.
+pub const ONLINE_FOR: Span = Span::from_secs(150);
+
 impl Service {
+    /// Whether a gateway is connected, as far as is written down.
+    pub fn is_online(&self, gateway: &Gateway) -> bool {
+        let seen = gateway.seen_at.is_some_and(|at| self.now().since(at) < ONLINE_FOR);
+        seen && gateway.revoked_at.is_none() && !gateway.carrier.is_empty()
+    }
+
     /// Gateways that the caller may see, revoked ones too, in the order of their joining.
     pub async fn gateways(
         &self,

@@ -198,6 +198,7 @@ impl Service {
         let gateway = Gateway {
             id: GatewayId::new(now, &*self.parts.entropy),
             clinic: clinic.id.clone(),
+            clinic_name: clinic.name.clone(),
             name: names.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned(),
             software: software.to_owned(),
             joined_at: now,

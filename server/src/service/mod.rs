@@ -27,6 +27,7 @@ mod network;
 pub mod ordering;
 mod passwords;
 pub mod people;
+pub mod quarantine;
 pub mod preferences;
 pub mod reading;
 pub mod reporting;

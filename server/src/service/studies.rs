@@ -12,7 +12,7 @@ use medrelay_core::time::{Span, Timestamp};
 use super::calendars::due;
 use super::{About, Caller, Error, JOB_ROUTE, Service, allow, case_object, clinic_object, ingest};
 use crate::blobs::BlobReader;
-use crate::store::{Instance, NewEvent, Order, Quarantined, Series, Study, StudyFilter, Tx};
+use crate::store::{Instance, NewEvent, Order, Series, Study, StudyFilter, Tx};
 
 /// Somebody who looks at the same study again within this time is one access, not many.
 const SAME_ACCESS: Span = Span::from_minutes(10);
@@ -298,18 +298,6 @@ impl Service {
         let about = About::of(&study.clinic, object);
         tx.record(vec![self.parts.event(caller, Kind::StudyRead, about)]).await?;
         Ok(tx.commit().await?)
-    }
-
-    /// What was put aside at the door, newest first.
-    pub async fn quarantine(
-        &self,
-        caller: &Caller,
-        after: Option<&InstanceId>,
-        limit: i64,
-    ) -> Result<Vec<Quarantined>, Error> {
-        let scope = access::scope(&caller.actor, Action::ReadQuarantine);
-        let mut tx = self.parts.db.read().await?;
-        Ok(tx.quarantined(&scope, after, self.now(), limit).await?)
     }
 }
 

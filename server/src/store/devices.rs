@@ -27,6 +27,10 @@ pub struct Device {
     pub removed_at: Option<Timestamp>,
     /// When it was admitted.
     pub created_at: Timestamp,
+    /// When it last asked whether we are there.
+    pub echoed_at: Option<Timestamp>,
+    /// When an object of it was last stored.
+    pub stored_at: Option<Timestamp>,
     /// Number of the row's state.
     pub version: i64,
 }
@@ -68,6 +72,22 @@ impl Tx {
             .bind(changed.removed_at.map(Timestamp::micros)),
         )
         .await
+    }
+
+    /// Notes that a device was heard: an echo, or an object that was stored. Its version stays.
+    pub async fn hear_device(
+        &mut self,
+        id: &DeviceId,
+        stored: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let query = statement(if stored {
+            "UPDATE devices SET stored_at = $2 WHERE id = $1"
+        } else {
+            "UPDATE devices SET echoed_at = $2 WHERE id = $1"
+        });
+        self.run(query.bind(id.to_string()).bind(now.micros())).await?;
+        Ok(())
     }
 
     /// One device, removed or not.
@@ -147,6 +167,8 @@ fn device(row: &AnyRow) -> Result<Device, StoreError> {
         charset: row.text("charset")?,
         removed_at: row.maybe_int("removed_at")?.map(Timestamp::from_micros),
         created_at: Timestamp::from_micros(row.int("created_at")?),
+        echoed_at: row.maybe_int("echoed_at")?.map(Timestamp::from_micros),
+        stored_at: row.maybe_int("stored_at")?.map(Timestamp::from_micros),
         version: row.int("version")?,
     })
 }

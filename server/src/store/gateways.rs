@@ -15,6 +15,8 @@ pub struct Gateway {
     pub id: GatewayId,
     /// The clinic that it sends for.
     pub clinic: OrganizationId,
+    /// The clinic's name.
+    pub clinic_name: String,
     /// What people call it.
     pub name: String,
     /// What it said its program is.
@@ -74,7 +76,8 @@ pub struct GatewayCertificate {
 }
 
 const GATEWAY: &str = "SELECT gateways.*, (SELECT MAX(expires_at) FROM gateway_certificates \
-     WHERE gateway_id = gateways.id) AS certificate_until FROM gateways";
+     WHERE gateway_id = gateways.id) AS certificate_until, organizations.name AS clinic_name \
+     FROM gateways JOIN organizations ON organizations.id = gateways.clinic_id";
 
 impl Tx {
     /// Adds a join code; [`StoreError::Taken`] if there is one with this handle.
@@ -285,6 +288,7 @@ fn gateway(row: &AnyRow) -> Result<Gateway, StoreError> {
     Ok(Gateway {
         id: parsed(GatewayId::parse(&row.text("id")?), "gateways")?,
         clinic: parsed(OrganizationId::parse(&row.text("clinic_id")?), "gateways")?,
+        clinic_name: row.text("clinic_name")?,
         name: row.text("name")?,
         software: row.text("software")?,
         joined_at: Timestamp::from_micros(row.int("joined_at")?),

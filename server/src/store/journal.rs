@@ -1,5 +1,6 @@
 //! Events (append-only, chained), jobs (work that is due), idempotency keys and human numbers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use medrelay_core::event::{Head, Kind, Record, sealed_bytes};
@@ -48,6 +49,23 @@ pub struct Job {
     pub due_at: Timestamp,
     /// Attempts made before this one.
     pub attempts: i64,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only what happened to this object.
+    pub object: Option<String>,
+    /// Only what is of this kind.
+    pub kind: Option<Kind>,
+    /// Only what this one did: `person:…`.
+    pub actor: Option<String>,
+    /// Only what belongs to this organization.
+    pub organization: Option<String>,
+    /// Only from this moment on.
+    pub from: Option<Timestamp>,
+    /// Only before this moment.
+    pub to: Option<Timestamp>,
 }
 
 /// What is known of an idempotency key.
@@ -189,33 +207,66 @@ impl Tx {
         self.all(query).await?.iter().map(record).collect()
     }
 
-    /// Events before `seq`, newest first, of owners in `organizations`; `None` means every one,
-    /// the relay's own included. The audit list.
+    /// Events of these organizations (`None`: of everybody) that a filter lets through, newest first,
+    /// before event `seq`.
     pub async fn events_before(
         &mut self,
         organizations: Option<&[String]>,
-        object: Option<&str>,
+        filter: &EventFilter,
         seq: i64,
         limit: i64,
     ) -> Result<Vec<Record>, StoreError> {
         let all = organizations.is_none();
         let organizations = organizations.unwrap_or_default();
-        let filter = if all {
+        let owned = if all {
             "1 = 1".to_owned()
         } else {
-            format!("organization IN ({})", placeholders(4, organizations.len()))
+            format!("organization IN ({})", placeholders(9, organizations.len()))
         };
         let mut query = assembled(format!(
             "SELECT * FROM events WHERE seq < $1 AND (CAST($2 AS TEXT) IS NULL OR object = $2) \
-             AND {filter} ORDER BY seq DESC LIMIT $3"
+             AND (CAST($3 AS TEXT) IS NULL OR kind = $3) \
+             AND (CAST($4 AS TEXT) IS NULL OR actor = $4) \
+             AND (CAST($5 AS TEXT) IS NULL OR organization = $5) \
+             AND at >= $6 AND at < $7 AND {owned} ORDER BY seq DESC LIMIT $8"
         ))
         .bind(seq)
-        .bind(object.map(str::to_owned))
+        .bind(filter.object.clone())
+        .bind(filter.kind.map(|kind| kind.as_str().to_owned()))
+        .bind(filter.actor.clone())
+        .bind(filter.organization.clone())
+        .bind(filter.from.map_or(i64::MIN, Timestamp::micros))
+        .bind(filter.to.map_or(i64::MAX, Timestamp::micros))
         .bind(limit);
         for id in organizations {
             query = query.bind(id.clone());
         }
         self.all(query).await?.iter().map(record).collect()
+    }
+
+    /// The names of people, devices and gateways, by what events call them (`person:…`).
+    pub async fn actor_names(
+        &mut self,
+        actors: &[String],
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut names = BTreeMap::new();
+        for (prefix, table) in
+            [("person:", "persons"), ("device:", "devices"), ("gateway:", "gateways")]
+        {
+            let ids: Vec<&str> = actors.iter().filter_map(|a| a.strip_prefix(prefix)).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let list = placeholders(1, ids.len());
+            let mut query = assembled(format!("SELECT id, name FROM {table} WHERE id IN ({list})"));
+            for id in ids {
+                query = query.bind(id.to_owned());
+            }
+            for row in self.all(query).await? {
+                names.insert(format!("{prefix}{}", row.text("id")?), row.text("name")?);
+            }
+        }
+        Ok(names)
     }
 
     /// Whether somebody did something to an object at or after `since`.

@@ -1,7 +1,7 @@
 //! Bytes that were put aside at the door: kept, told, never mixed with the good ones.
 
 use medrelay_core::access::Scope;
-use medrelay_core::id::{InstanceId, OrganizationId, Uid};
+use medrelay_core::id::{InstanceId, OrganizationId, PersonId, Phi, Uid};
 use medrelay_core::study::QuarantineReason;
 use medrelay_core::time::Timestamp;
 use sqlx::any::AnyRow;
@@ -29,7 +29,25 @@ pub struct Quarantined {
     pub bytes: i64,
     /// When it was put aside.
     pub received_at: Timestamp,
+    /// What a person decided about it, if somebody has.
+    pub settled: Option<Settlement>,
 }
+
+/// What a person decided about an object that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: PersonId,
+    /// Their name.
+    pub by_name: String,
+    /// Why, and what became of it.
+    pub reason: Phi<String>,
+}
+
+const QUARANTINED: &str = "SELECT q.*, p.name AS settled_by_name FROM quarantine q \
+     LEFT JOIN persons p ON p.id = q.settled_by";
 
 impl Tx {
     /// Puts an object aside. False when the very same bytes are there already.
@@ -65,10 +83,40 @@ impl Tx {
         Ok(inserted == 1)
     }
 
-    /// What was put aside, newest first, before `after`.
+    /// One object that was put aside.
+    pub async fn quarantined_one(
+        &mut self,
+        id: &InstanceId,
+    ) -> Result<Option<Quarantined>, StoreError> {
+        let query = assembled(format!("{QUARANTINED} WHERE q.id = $1")).bind(id.to_string());
+        self.one(query).await?.as_ref().map(quarantined).transpose()
+    }
+
+    /// Writes down what a person decided; [`StoreError::Lost`] if somebody has already.
+    pub async fn settle_quarantined(
+        &mut self,
+        id: &InstanceId,
+        settlement: &Settlement,
+    ) -> Result<(), StoreError> {
+        let query = statement(
+            "UPDATE quarantine SET settled_at = $2, settled_by = $3, settled_reason = $4 \
+             WHERE id = $1 AND settled_at IS NULL",
+        );
+        self.change_one(
+            query
+                .bind(id.to_string())
+                .bind(settlement.at.micros())
+                .bind(settlement.by.to_string())
+                .bind(settlement.reason.reveal().clone()),
+        )
+        .await
+    }
+
+    /// What was put aside, newest first, before `after`; settled or not, or only the one of both.
     pub async fn quarantined(
         &mut self,
         scope: &Scope,
+        settled: Option<bool>,
         after: Option<&InstanceId>,
         now: Timestamp,
         limit: i64,
@@ -77,9 +125,14 @@ impl Tx {
              AND a.centre_id IN ({}) AND a.valid_from <= $2 \
              AND (a.valid_to IS NULL OR a.valid_to > $2))";
         let (condition, binds) = within(scope, "q.clinic_id", partner, 4);
+        let settled = match settled {
+            None => "",
+            Some(true) => "AND q.settled_at IS NOT NULL",
+            Some(false) => "AND q.settled_at IS NULL",
+        };
         let mut query = assembled(format!(
-            "SELECT q.* FROM quarantine q WHERE {condition} \
-             AND (CAST($1 AS TEXT) IS NULL OR q.id < $1) AND $2 = $2 ORDER BY q.id DESC LIMIT $3"
+            "{QUARANTINED} WHERE {condition} {settled} AND (CAST($1 AS TEXT) IS NULL OR q.id < $1) \
+             AND $2 = $2 ORDER BY q.id DESC LIMIT $3"
         ))
         .bind(after.map(ToString::to_string))
         .bind(now.micros())
@@ -121,5 +174,17 @@ fn quarantined(row: &AnyRow) -> Result<Quarantined, StoreError> {
         sha256: row.text("sha256")?,
         bytes: row.int("bytes")?,
         received_at: Timestamp::from_micros(row.int("received_at")?),
+        settled: settlement(row)?,
     })
+}
+
+fn settlement(row: &AnyRow) -> Result<Option<Settlement>, StoreError> {
+    let (at, by) = (row.maybe_int("settled_at")?, row.maybe_text("settled_by")?);
+    let Some((at, by)) = at.zip(by) else { return Ok(None) };
+    Ok(Some(Settlement {
+        at: Timestamp::from_micros(at),
+        by: parsed(PersonId::parse(&by), "quarantine")?,
+        by_name: row.maybe_text("settled_by_name")?.unwrap_or_default(),
+        reason: Phi::new(row.maybe_text("settled_reason")?.unwrap_or_default()),
+    }))
 }

@@ -176,6 +176,8 @@ struct Scene {
     gateway: String,
     /// The handle of a join code that nobody uses.
     join_code: String,
+    /// An object of clinic A that was put aside.
+    aside: String,
     /// Read by the lead hospital under an agreement in force.
     current: Objects,
     /// Read by the county hospital, closed, its agreement ended.
@@ -196,9 +198,11 @@ impl Scene {
         });
         let person = consortium.make("/api/v1/people", &person).await?.id;
         let (gateway, join_code) = gateway_joined(relay, consortium).await?;
+        let aside = put_aside(consortium).await?;
         let scene = Self {
             gateway,
             join_code,
+            aside,
             http: reqwest::Client::new(),
             base: relay.url(),
             clinic: consortium.at(ClinicA).to_owned(),
@@ -265,6 +269,7 @@ impl Scene {
             "join-codes" => self.join_code.clone(),
             "orders" => objects.order.clone(),
             "attachments" => objects.paper.clone(),
+            "quarantine" => self.aside.clone(),
             "studies" => objects.study.clone(),
             "instances" => objects.instance.clone(),
             "cases" => objects.case.clone(),
@@ -340,6 +345,7 @@ impl Scene {
                 "week": [[], [], [], [], [], [], []], "holidays": [], "workdays": [],
                 "offset_minutes": 480, "version": 999,
             }),
+            "POST /api/v1/quarantine/{id}/settle" => json!({ "reason": "重新发送" }),
             "POST /api/v1/studies/{id}/match" => json!({ "order": objects.order }),
             "POST /api/v1/cases/{id}/heartbeat" => proof,
             "POST /api/v1/cases/{id}/release" => json!({ "token": "0", "fence": 0 }),
@@ -373,6 +379,19 @@ async fn gateway_joined(relay: &Relay, consortium: &Consortium) -> Result<(Strin
     let joined: Value = relay.client().call(Method::POST, "/api/v1/link/join", &body).await?;
     let text = |value: &Value| value.as_str().map(str::to_owned).context("a text");
     Ok((text(&joined["gateway"])?, text(&second["handle"])?))
+}
+
+/// An object of clinic A whose UID is known with other bytes.
+async fn put_aside(consortium: &Consortium) -> Result<String> {
+    let mut twice = PhantomSpec::tiny(1, 77).iter().cycle().take(2).collect::<Vec<_>>();
+    // A private element behind the pixels: (7FE1,0010) OB of two bytes.
+    twice[1].data_set.extend_from_slice(b"\xE1\x7F\x10\x00OB\0\0\x02\0\0\0\x01\x02");
+    let scanner = consortium.scanner(ClinicA);
+    scanner.send_instances(&twice[..1]).await?;
+    scanner.send_instances(&twice[1..]).await?;
+    let technician = consortium.person(ClinicA, Technician).await?;
+    let found: Value = technician.get("/api/v1/quarantine?settled=false").await?;
+    Ok(found["items"][0]["id"].as_str().context("put aside")?.to_owned())
 }
 
 /// What may be a paper of an order.

@@ -161,6 +161,7 @@ pub const TABLE: &[Line] = &[
     line("POST /api/v1/studies/{id}/match", About::Shared, &[Technician, Coordinator], TIDIED),
     line("GET /api/v1/instances/{id}/dicom", About::Shared, CLINICAL, SEEN),
     line("GET /api/v1/quarantine", About::List, &[Technician, Coordinator], &[]),
+    line("POST /api/v1/quarantine/{id}/settle", About::Shared, &[Technician, Coordinator], TIDIED),
     line("GET /api/v1/queue", About::List, &[Reporter, Verifier, Coordinator], &[]),
     line("POST /api/v1/queue/next", About::List, READERS, &[]),
     line("GET /api/v1/cases", About::List, CLINICAL, &[]),
@@ -196,6 +197,7 @@ pub const TABLE: &[Line] = &[
         &[(Coordinator, Lead), (Admin, ClinicA), (Admin, Lead)],
     ),
     line("GET /api/v1/audit", About::List, &[Auditor], &[]),
+    line("GET /api/v1/audit/kinds", About::List, &[Auditor], &[]),
 ];
 
 impl Line {

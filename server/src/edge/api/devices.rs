@@ -40,6 +40,12 @@ struct DeviceBody {
     /// When it was admitted, in microseconds UTC.
     #[schema(value_type = i64)]
     created_at: Timestamp,
+    /// When it last asked whether the relay is there (C-ECHO), to the minute.
+    #[schema(value_type = Option<i64>)]
+    echoed_at: Option<Timestamp>,
+    /// When an object of it was last stored, to the minute.
+    #[schema(value_type = Option<i64>)]
+    stored_at: Option<Timestamp>,
     /// To be sent back with a change.
     version: i64,
 }
@@ -54,6 +60,8 @@ impl From<Device> for DeviceBody {
             address: device.address,
             charset: device.charset,
             created_at: device.created_at,
+            echoed_at: device.echoed_at,
+            stored_at: device.stored_at,
             version: device.version,
         }
     }

@@ -1,4 +1,4 @@
-//! `/events`: what happens, as it happens; `/audit`: what has happened, for those who must know.
+//! `/events`: what happens, as it happens.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,11 +24,10 @@ use medrelay_core::id::SessionId;
 use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
-use super::page::{Page, Params};
+use super::page::Params;
 use super::{Api, Routes, Rule};
 use crate::http::Stopping;
 use crate::http::problem::Problem;
-use crate::service::PAGE_LIMIT;
 use crate::service::following::Audience;
 use crate::service::link::Progress;
 use crate::service::{Error, Service};
@@ -41,9 +40,7 @@ const RECHECK: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .add(routes!(follow_events), Rule::May(Action::UseOwnAccount))
-        .add(routes!(list_audit), Rule::May(Action::ReadAudit))
+    routes.add(routes!(follow_events), Rule::May(Action::UseOwnAccount))
 }
 
 /// Where a stream goes on.
@@ -231,74 +228,5 @@ impl Follower {
                 false
             }
         }
-    }
-}
-
-/// Which part of the trail.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct AuditQuery {
-    /// Only what happened to this object: `case:…`, `study:…`, `person:…`.
-    object: Option<String>,
-    /// The number of the last event of the previous page.
-    after: Option<i64>,
-    /// How many events at most, 1 to 200; 50 if absent.
-    limit: Option<i64>,
-}
-
-/// An event of the audit trail.
-#[derive(Debug, Serialize, ToSchema)]
-struct AuditEntry {
-    /// Its place in the trail.
-    seq: i64,
-    /// When, microseconds since 1970 UTC.
-    #[schema(value_type = i64)]
-    at: Timestamp,
-    /// What happened.
-    kind: String,
-    /// Who: `person:…`, `device:…`, `system` or `anonymous`.
-    actor: String,
-    /// From which address.
-    source: String,
-    /// Whose event it is.
-    organization: String,
-    /// The centre that it concerns too.
-    partner: String,
-    /// To what.
-    object: String,
-    /// More, without patient data.
-    #[schema(value_type = Object)]
-    details: serde_json::Value,
-}
-
-/// The audit trail of the organizations that the caller audits, newest first.
-#[utoipa::path(
-    get, path = "/api/v1/audit", tag = "audit", params(AuditQuery),
-    responses((status = 200, body = Page<AuditEntry>))
-)]
-async fn list_audit(
-    State(api): State<Api>,
-    who: Who,
-    Params(query): Params<AuditQuery>,
-) -> Result<axum::Json<Page<AuditEntry>>, Problem> {
-    let limit = query.limit.unwrap_or(50).clamp(1, PAGE_LIMIT);
-    let object = query.object.as_deref();
-    let records = api.service.audit(&who.caller, object, query.after, limit + 1).await?;
-    let entries = records.into_iter().map(entry).collect();
-    Ok(axum::Json(Page::of(entries, limit, |entry: &AuditEntry| entry.seq.to_string())))
-}
-
-fn entry(record: Record) -> AuditEntry {
-    AuditEntry {
-        seq: record.seq,
-        at: record.at,
-        kind: record.kind,
-        actor: record.actor,
-        source: record.source,
-        organization: record.organization,
-        partner: record.partner,
-        object: record.object,
-        details: serde_json::from_str(&record.details).unwrap_or_default(),
     }
 }

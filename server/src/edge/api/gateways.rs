@@ -17,7 +17,7 @@ use super::page::{Body, Page, Paging, Params};
 use super::{Api, Routes, Rule};
 use crate::http::problem::Problem;
 use crate::service::joining::NewJoinCode;
-use crate::service::{Error, Gateway, Invitation};
+use crate::service::{Error, Gateway, Invitation, Service};
 
 /// A gateway that has joined.
 #[derive(Serialize, ToSchema)]
@@ -28,6 +28,10 @@ struct GatewayBody {
     /// The clinic that it sends for.
     #[schema(value_type = String)]
     clinic: OrganizationId,
+    /// The clinic's name.
+    clinic_name: String,
+    /// Whether it is connected, to about two minutes.
+    online: bool,
     /// What people call it.
     name: String,
     /// What it said its program is.
@@ -50,9 +54,11 @@ struct GatewayBody {
     certificate_until: Timestamp,
 }
 
-impl From<Gateway> for GatewayBody {
-    fn from(gateway: Gateway) -> Self {
+impl GatewayBody {
+    fn of(gateway: Gateway, service: &Service) -> Self {
         Self {
+            online: service.is_online(&gateway),
+            clinic_name: gateway.clinic_name,
             id: gateway.id,
             clinic: gateway.clinic,
             name: gateway.name,
@@ -175,7 +181,7 @@ async fn list_gateways(
     let limit = Paging { after: None, limit: query.limit }.limit();
     let found =
         api.service.gateways(&who.caller, clinic.as_ref(), from.as_ref(), limit + 1).await?;
-    let items = found.into_iter().map(GatewayBody::from).collect();
+    let items = found.into_iter().map(|one| GatewayBody::of(one, &api.service)).collect();
     Ok(Json(Page::of(items, limit, |item: &GatewayBody| item.id.to_string())))
 }
 
@@ -191,7 +197,8 @@ async fn read_gateway(
     Path(id): Path<String>,
 ) -> Result<Json<GatewayBody>, Problem> {
     let id = named(GatewayId::parse(&id))?;
-    Ok(Json(api.service.gateway(&who.caller, &id).await?.into()))
+    let found = api.service.gateway(&who.caller, &id).await?;
+    Ok(Json(GatewayBody::of(found, &api.service)))
 }
 
 /// Revokes a gateway for good; its connections are closed within seconds.
@@ -207,7 +214,8 @@ async fn revoke_gateway(
     Path(id): Path<String>,
 ) -> Result<Json<GatewayBody>, Problem> {
     let id = named(GatewayId::parse(&id))?;
-    Ok(Json(api.service.revoke_gateway(&who.caller, &id).await?.into()))
+    let revoked = api.service.revoke_gateway(&who.caller, &id).await?;
+    Ok(Json(GatewayBody::of(revoked, &api.service)))
 }
 
 /// Codes of a clinic that could still be used.

@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod agreements;
 pub mod attachments;
+pub mod audit;
 pub mod auth;
 pub mod calendars;
 pub mod cases;
@@ -20,6 +21,7 @@ pub mod orders;
 pub mod organizations;
 pub mod page;
 pub mod people;
+pub mod quarantine;
 pub mod reports;
 pub mod second_factor;
 pub mod sessions;
@@ -47,9 +49,11 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = orders::routes(routes);
     let routes = attachments::routes(routes);
     let routes = studies::routes(routes);
+    let routes = quarantine::routes(routes);
     let routes = cases::routes(routes);
     let routes = messages::routes(routes);
     let routes = reports::routes(routes);
     let routes = inbox::routes(routes);
+    let routes = audit::routes(routes);
     events::routes(routes)
 }

@@ -1,4 +1,4 @@
-//! `/studies`, `/instances`, `/quarantine`: what has arrived.
+//! `/studies`, `/instances`: what has arrived.
 
 use axum::Json;
 use axum::body::Body as Bytes;
@@ -11,16 +11,16 @@ use utoipa_axum::routes;
 
 use medrelay_core::access::Action;
 use medrelay_core::id::{InstanceId, OrganizationId, StudyId};
-use medrelay_core::study::{QuarantineReason, ReadyReason, Stage, display_name};
+use medrelay_core::study::{ReadyReason, Stage, display_name};
 use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
 use super::orders::order_id;
-use super::page::{Body, Page, Paging, Params};
+use super::page::{Body, Page, Params};
 use super::{Api, Routes, Rule};
 use crate::http::problem::{Problem, not_found};
 use crate::service::studies::StudyView;
-use crate::service::{Instance, PAGE_LIMIT, Quarantined, Series, Study, StudyFilter};
+use crate::service::{Instance, PAGE_LIMIT, Series, Study, StudyFilter};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -29,7 +29,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add(routes!(complete_study), Rule::May(Action::CompleteStudy))
         .add(routes!(match_study), Rule::May(Action::MatchStudy))
         .add(routes!(read_instance), Rule::May(Action::ReadStudy))
-        .add(routes!(list_quarantine), Rule::May(Action::ReadQuarantine))
 }
 
 /// A study.
@@ -379,65 +378,6 @@ async fn read_instance(
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     Ok(response)
-}
-
-/// An object that was put aside at the door.
-#[derive(Serialize, ToSchema)]
-struct QuarantineOutput {
-    /// Its identifier.
-    id: String,
-    /// The clinic that sent it.
-    clinic: String,
-    /// SOP Instance UID.
-    sop_instance: String,
-    /// SOP Class UID.
-    sop_class: String,
-    /// Study Instance UID.
-    study_uid: String,
-    /// `other_content`, `other_owner` or `other_patient`.
-    #[schema(value_type = String)]
-    reason: QuarantineReason,
-    /// SHA-256 (hex) of the data set.
-    sha256: String,
-    /// Length of the data set in bytes.
-    bytes: i64,
-    /// When it came, microseconds since 1970 UTC.
-    #[schema(value_type = i64)]
-    received_at: Timestamp,
-}
-
-impl From<Quarantined> for QuarantineOutput {
-    fn from(object: Quarantined) -> Self {
-        Self {
-            id: object.id.into(),
-            clinic: object.clinic.into(),
-            sop_instance: object.sop_instance.into(),
-            sop_class: object.sop_class.into(),
-            study_uid: object.study_uid.into(),
-            reason: object.reason,
-            sha256: object.sha256,
-            bytes: object.bytes,
-            received_at: object.received_at,
-        }
-    }
-}
-
-/// What was put aside at the door, newest first.
-#[utoipa::path(
-    get, path = "/api/v1/quarantine", tag = "studies", params(Paging),
-    responses((status = 200, body = Page<QuarantineOutput>))
-)]
-async fn list_quarantine(
-    State(api): State<Api>,
-    who: Who,
-    Params(paging): Params<Paging>,
-) -> Result<Json<Page<QuarantineOutput>>, Problem> {
-    let limit = paging.limit();
-    let after = paging.after.as_deref().map(InstanceId::parse).transpose();
-    let after = after.map_err(|_| Problem::new(422, "VALIDATION", "after: not an identifier"))?;
-    let objects = api.service.quarantine(&who.caller, after.as_ref(), limit + 1).await?;
-    let objects = objects.into_iter().map(QuarantineOutput::from).collect();
-    Ok(Json(Page::of(objects, limit, |object: &QuarantineOutput| object.id.clone())))
 }
 
 fn study_id(text: &str) -> Result<StudyId, Problem> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,9 @@ pub const HALF_OPEN_LIMIT: usize = 512;
 const HANDSHAKE: Duration = Duration::from_secs(15);
 /// Pause after the system could not give us a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is written down that a device was heard.
+const HEARD_EVERY: Duration = Duration::from_secs(60);
 
 /// What an operator sets about associations.
 #[derive(Debug, Clone)]
@@ -70,6 +74,8 @@ pub(in crate::edge::dimse) struct Shared {
     per_device: usize,
     device_places: Mutex<HashMap<DeviceId, Arc<Semaphore>>>,
     half_open: Mutex<VecDeque<(u64, CancellationToken)>>,
+    /// When it was last written down that a device was heard: an echo, an object stored.
+    heard: Mutex<HashMap<(DeviceId, bool), Instant>>,
     next_id: AtomicU64,
 }
 
@@ -84,8 +90,29 @@ impl Shared {
             per_device: settings.max_associations_per_device,
             device_places: Mutex::default(),
             half_open: Mutex::default(),
+            heard: Mutex::default(),
             next_id: AtomicU64::new(0),
         }
+    }
+
+    /// Notes that a device was heard: at most once a minute, beside the association, and without
+    /// any harm to it.
+    fn hear(&self, device: &DeviceId, stored: bool) {
+        let now = Instant::now();
+        {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.retain(|_, at| now.duration_since(*at) < HEARD_EVERY);
+            if heard.contains_key(&(device.clone(), stored)) {
+                return;
+            }
+            heard.insert((device.clone(), stored), now);
+        }
+        let (service, device) = (self.service.clone(), device.clone());
+        tokio::spawn(async move {
+            if let Err(error) = service.hear_device(&device, stored).await {
+                tracing::debug!(device.id = %device, %error, "a device's visit is not noted");
+            }
+        });
     }
 
     /// A place among the device's associations and among all, if both are free.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use medrelay_core::access::Denial;
-use medrelay_core::id::{AeTitle, Uid};
+use medrelay_core::id::{AeTitle, DeviceId, Uid};
 use medrelay_dicom::association::acceptor::{Peer, Provider, Sink, StoreRequest};
 use medrelay_dicom::command::{Reply, Status};
 use medrelay_dicom::facts::{self, Envelope};
@@ -79,6 +79,11 @@ impl Provider for Connection {
         self.shared.extra_sop_classes.iter().any(|uid| uid == sop_class)
     }
 
+    async fn echo(&self, caller: &Admitted) -> Status {
+        self.shared.hear(&caller.device.id, false);
+        Status::SUCCESS
+    }
+
     async fn begin(&self, caller: &Admitted, object: &StoreRequest) -> Result<ObjectSink, Reply> {
         let refuse = |_| Reply::new(Status::INVALID_INSTANCE, "a UID of the command is invalid");
         let announced = Announced {
@@ -101,6 +106,8 @@ impl Provider for Connection {
             .await
             .map_err(|error| reply(&error))?;
         Ok(ObjectSink {
+            shared: Arc::clone(&self.shared),
+            device: caller.device.id.clone(),
             service,
             intake,
             scanner: Scanner::new(encoding, Limits::default()),
@@ -120,6 +127,8 @@ struct Announced {
 
 /// One object on its way in: every byte passes the scanner before it is written.
 pub(super) struct ObjectSink {
+    shared: Arc<Shared>,
+    device: DeviceId,
     service: Service,
     intake: Intake,
     scanner: Scanner,
@@ -137,7 +146,7 @@ impl Sink for ObjectSink {
     }
 
     async fn finish(self) -> Reply {
-        let Self { service, intake, scanner, encoding, announced, charset } = self;
+        let Self { shared, device, service, intake, scanner, encoding, announced, charset } = self;
         let header = match scanner.finish() {
             Ok(header) => header,
             Err(error) => {
@@ -160,7 +169,10 @@ impl Sink for ObjectSink {
             }
         };
         match service.finish_intake(intake, facts).await {
-            Ok(Stored::Fresh | Stored::Same | Stored::Quarantined(_)) => Status::SUCCESS.into(),
+            Ok(Stored::Fresh | Stored::Same | Stored::Quarantined(_)) => {
+                shared.hear(&device, true);
+                Status::SUCCESS.into()
+            }
             Err(error) => reply(&error),
         }
     }
@@ -223,6 +235,7 @@ fn reply(error: &Error) -> Reply {
         | Error::BadTicket
         | Error::BadJoinCode
         | Error::Conflict(_)
+        | Error::Image(_)
         | Error::Document(_) => Status::PROCESSING_FAILURE,
     };
     Reply::new(status, error.to_string())
