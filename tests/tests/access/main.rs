@@ -383,12 +383,13 @@ async fn gateway_joined(relay: &Relay, consortium: &Consortium) -> Result<(Strin
 
 /// An object of clinic A whose UID is known with other bytes.
 async fn put_aside(consortium: &Consortium) -> Result<String> {
-    let mut twice = PhantomSpec::tiny(1, 77).iter().cycle().take(2).collect::<Vec<_>>();
+    let one = PhantomSpec::tiny(1, 77).iter().next().context("an image")?;
+    let mut other = one.clone();
     // A private element behind the pixels: (7FE1,0010) OB of two bytes.
-    twice[1].data_set.extend_from_slice(b"\xE1\x7F\x10\x00OB\0\0\x02\0\0\0\x01\x02");
+    other.data_set.extend_from_slice(b"\xE1\x7F\x10\x00OB\0\0\x02\0\0\0\x01\x02");
     let scanner = consortium.scanner(ClinicA);
-    scanner.send_instances(&twice[..1]).await?;
-    scanner.send_instances(&twice[1..]).await?;
+    scanner.send_instances(&[one]).await?;
+    scanner.send_instances(&[other]).await?;
     let technician = consortium.person(ClinicA, Technician).await?;
     let found: Value = technician.get("/api/v1/quarantine?settled=false").await?;
     Ok(found["items"][0]["id"].as_str().context("put aside")?.to_owned())
