@@ -419,7 +419,10 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
         (
             from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
             Command::TakeOver { by, token_hash, lease },
-        ) => (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseTakenOver),
+        ) => {
+            case.assigned = None;
+            (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseTakenOver)
+        }
         (Stage::Ready, Command::ReturnWaiting { by, code }) => {
             (send_back(&mut case, by, code, now), Kind::CaseReturned)
         }
@@ -615,8 +618,6 @@ fn assignable(stage: &Stage, to: Option<&PersonId>) -> Result<(), Refusal> {
         | Stage::Verifying { .. }
         | Stage::Final
         | Stage::Delivered
-        | Stage::Closed => {
-            Err(Refusal::WrongStage { stage: stage.name(), command: "assign" })
-        }
+        | Stage::Closed => Err(Refusal::WrongStage { stage: stage.name(), command: "assign" }),
     }
 }

@@ -32,22 +32,25 @@ fn the_words_are_stable() {
         assert_eq!(serde_json::to_value(code).expect("a string"), code.as_str());
     }
     let kinds: Vec<&str> = MessageKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    assert_eq!(kinds, ["return_request", "notice"]);
+    assert_eq!(kinds, ["return_request", "notice", "discussion"]);
 }
 
 #[test]
 fn what_a_person_wrote_is_checked() {
-    use MessageKind::{Notice, ReturnRequest};
+    use MessageKind::{Discussion, Notice, ReturnRequest};
     let code = Some(ReturnCode::Positioning);
     let longest = "体".repeat(TEXT_CHARS);
     let longer = "体".repeat(TEXT_CHARS + 1);
-    let table: [(_, _, &str, Result<&str, MessageFault>); 9] = [
+    let table: [(_, _, &str, Result<&str, MessageFault>); 12] = [
         (ReturnRequest, code, " 重拍\r\n侧位 ", Ok("重拍\n侧位")),
         (ReturnRequest, code, "", Ok("")),
         (ReturnRequest, None, "retake", Err(MessageFault::CodeMissing)),
         (Notice, None, "call us", Ok("call us")),
         (Notice, code, "call us", Err(MessageFault::CodeUnwanted)),
         (Notice, None, " \n ", Err(MessageFault::Empty)),
+        (Discussion, None, "与旧片比较？", Ok("与旧片比较？")),
+        (Discussion, code, "与旧片比较？", Err(MessageFault::CodeUnwanted)),
+        (Discussion, None, "", Err(MessageFault::Empty)),
         (Notice, None, &longest, Ok(&longest)),
         (Notice, None, &longer, Err(MessageFault::TooLong)),
         (Notice, None, "a\u{1b}[2Jb", Err(MessageFault::Control)),

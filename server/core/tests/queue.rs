@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use medrelay_core::id::{CaseId, OrganizationId, PersonId};
 use medrelay_core::people::Priority;
 use medrelay_core::queue::{
-    BUCKET, BUCKET_LIMIT, CLAIM_LIMIT, Ineligible, Reader, Waiting, bucket, eligible,
-    expected_service, finish_tag, key, lane, order,
+    BUCKET, BUCKET_LIMIT, CLAIM_LIMIT, Ineligible, Needs, OnStaff, Reader, Waiting, binding,
+    bucket, eligible, expected_at, expected_service, finish_tag, key, lane, median, order,
 };
 use medrelay_core::time::{SeededEntropy, Span, Timestamp};
 use proptest::prelude::*;
@@ -283,8 +283,49 @@ fn who_may_take_what() {
         (reader(&[], 0), Some(&me), Err(Ineligible::AuthorCannotVerify)),
     ];
     for (number, (reader, author, expected)) in table.into_iter().enumerate() {
-        assert_eq!(eligible(&reader, "CT", author), expected, "row {number}");
+        assert_eq!(eligible(&reader, "CT", author, None), expected, "row {number}");
     }
+    let (to_me, to_other) = (Some(&me), Some(&other));
+    assert_eq!(eligible(&reader(&[], 0), "CT", None, to_me), Ok(()));
+    assert_eq!(eligible(&reader(&[], 0), "CT", None, to_other), Err(Ineligible::Assigned));
+    assert_eq!(eligible(&reader(&["MR"], 0), "CT", None, to_other), Err(Ineligible::Modality));
+}
+
+/// An assignment binds others only while its assignee could take the case.
+#[test]
+fn nobody_who_cannot_come_keeps_a_case_from_others() {
+    let person = PersonId::parse(&uuid(1)).expect("a UUID");
+    let staff = |modalities: &[&str], verifier| OnStaff {
+        modalities: modalities.iter().map(|m| (*m).to_owned()).collect(),
+        verifier,
+    };
+    let plain = Needs { modality: "CT", verifier: false, preliminary_by: None };
+    let final_only = Needs { verifier: true, ..plain };
+    let own = Needs { preliminary_by: Some(&person), ..final_only };
+    let table = [
+        (Some(staff(&[], false)), plain, true),
+        (Some(staff(&["CT"], true)), final_only, true),
+        (Some(staff(&["MR"], true)), plain, false),
+        (Some(staff(&[], false)), final_only, false),
+        (Some(staff(&[], true)), own, false),
+        // Gone: the account is closed, or the role was taken away.
+        (None, plain, false),
+    ];
+    for (number, (staff, needs, binds)) in table.into_iter().enumerate() {
+        let bound = binding(Some(&person), staff.as_ref(), needs);
+        assert_eq!(bound.is_some(), binds, "row {number}");
+    }
+    assert_eq!(binding(None, Some(&staff(&[], true)), plain), None);
+}
+
+#[test]
+fn a_forecast_says_nothing_where_there_is_nothing_to_go_by() {
+    let each = median(vec![Span::from_minutes(30), Span::from_minutes(6), Span::from_minutes(10)]);
+    assert_eq!((each, median(Vec::new())), (Some(Span::from_minutes(10)), None));
+    assert_eq!(expected_at(6, 0, each, START), None, "nobody is at work");
+    assert_eq!(expected_at(6, 2, None, START), None, "nothing was read");
+    assert_eq!(expected_at(6, 2, each, START), Some(at(30)));
+    assert_eq!(expected_at(0, 2, each, START), Some(START));
 }
 
 #[test]

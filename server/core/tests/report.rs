@@ -60,6 +60,7 @@ fn sample() -> Signed {
         verifier: Some(signer(5, "王医生")),
         signed_at: Timestamp::from_micros(1_700_000_000_000_000),
         predecessor: Some("ab".to_owned()),
+        annotations_sha256: None,
     }
 }
 
@@ -84,6 +85,7 @@ fn changes() -> Vec<Change> {
         verifier: _,
         signed_at: _,
         predecessor: _,
+        annotations_sha256: _,
     } = sample();
     vec![
         ("format", |s| s.format = "medrelay-report/2".to_owned()),
@@ -120,6 +122,7 @@ fn changes() -> Vec<Change> {
         ("signed_at", |s| s.signed_at = Timestamp::from_micros(1_700_000_000_000_001)),
         ("predecessor", |s| s.predecessor = Some("ac".to_owned())),
         ("predecessor absent", |s| s.predecessor = None),
+        ("annotations", |s| s.annotations_sha256 = Some("ab".to_owned())),
     ]
 }
 
@@ -191,6 +194,28 @@ fn what_may_be_signed() {
     assert_eq!(check_draft(&Text::default()), Ok(()), "a draft may be empty");
     let tail = Text { recommendation: phi(&long), ..Text::default() };
     assert_eq!(check_draft(&tail), Err(TextFault::TooLong));
+}
+
+/// What was signed before anything could be drawn reads and verifies as it always did; what is
+/// drawn makes another format, whose hash is covered.
+#[test]
+fn what_is_drawn_is_covered_without_changing_what_was_signed_before() {
+    let old: Signed = serde_json::from_str(GOLDEN).expect("bytes of the first format");
+    assert_eq!((old.annotations_sha256.as_ref(), old.format_holds()), (None, true));
+    assert_eq!(old.canonical_bytes(), GOLDEN.as_bytes());
+    let drawn = Signed {
+        format: Signed::format_of(true).to_owned(),
+        annotations_sha256: Some("cd".to_owned()),
+        ..sample()
+    };
+    let bytes = String::from_utf8(drawn.canonical_bytes()).expect("UTF-8");
+    assert!(bytes.starts_with(r#"{"format":"medrelay-report/2","#), "{bytes}");
+    assert!(bytes.ends_with(r#""predecessor":"ab","annotations_sha256":"cd"}"#), "{bytes}");
+    let read: Signed = serde_json::from_str(&bytes).expect("its own bytes");
+    assert!(read == drawn && read.format_holds());
+    let stripped = Signed { annotations_sha256: None, ..drawn.clone() };
+    let relabelled = Signed { format: CANONICAL_FORMAT.to_owned(), ..drawn };
+    assert!(!stripped.format_holds() && !relabelled.format_holds());
 }
 
 fn config() -> ProptestConfig {

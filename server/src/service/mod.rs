@@ -5,16 +5,20 @@
 
 pub mod accounts;
 pub mod agreements;
+pub mod annotations;
 pub mod attachments;
 pub mod audit;
 pub mod calendars;
+pub mod casebook;
 pub mod consortium;
 pub mod delivering;
 pub mod devices;
+pub mod findings;
 pub mod following;
 pub mod gateways;
 pub mod health;
 pub mod idempotency;
+pub mod imaging;
 pub mod ingest;
 mod input;
 pub mod invitations;
@@ -27,10 +31,13 @@ mod network;
 pub mod ordering;
 mod passwords;
 pub mod people;
-pub mod quarantine;
 pub mod preferences;
+pub mod priors;
+pub mod quarantine;
+pub mod queueing;
 pub mod reading;
 pub mod reporting;
+pub mod returning;
 pub mod second_factor;
 pub mod sign_in;
 pub mod step_up;
@@ -64,9 +71,10 @@ use crate::tls::ClinicAuthority;
 // What the edges see of the layers below: names only, through here.
 pub use crate::blobs::BlobError;
 pub use crate::store::{
-    AgreementRecord, Attachment, CaseFilter, Destination, Device, Gateway, Instance, Invitation, Message,
-    Order, OrderFilter, Organization, PAGE_LIMIT, Person, Quarantined, Series, Session,
-    SessionKind, StoreError, Study, StudyFilter, Template, TemplateFilter,
+    AgreementRecord, Annotations, Attachment, CaseFilter, Destination, Device, Gateway, ImageQuery,
+    Instance, Invitation, Message, MessageFilter, Order, OrderFilter, Organization, PAGE_LIMIT,
+    Person, Quarantined, Range, Series, SeriesHit, Session, SessionKind, StoreError, StoredImage,
+    Study, StudyFilter, StudyHit, Template, TemplateFilter,
 };
 
 /// Who calls a use case, and from where.
@@ -178,6 +186,9 @@ pub enum Error {
     /// No space is left for bytes or rows.
     #[error("no space left on the relay")]
     OutOfSpace,
+    /// The image cannot be read, or not as asked.
+    #[error(transparent)]
+    Image(#[from] imaging::ImageError),
     /// The document cannot be typeset or built.
     #[error("the document cannot be made: {0}")]
     Document(String),
@@ -396,6 +407,7 @@ pub struct Service {
     parts: Arc<Parts>,
     indexer: ingest::Indexer,
     hashing: Arc<tokio::sync::Semaphore>,
+    imaging: Arc<imaging::Imaging>,
     room: Arc<health::Room>,
     link_port: Arc<AtomicU16>,
     link: Arc<link::LinkState>,
@@ -429,6 +441,7 @@ impl Service {
             parts,
             indexer,
             hashing: Arc::new(tokio::sync::Semaphore::new(HASHING_AT_ONCE)),
+            imaging: Arc::new(imaging::Imaging::new()),
             room: Arc::default(),
             link_port,
             link,

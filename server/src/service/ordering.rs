@@ -221,10 +221,18 @@ impl Service {
         case.order = Some(order.id.clone());
         // Whoever reads it already has seen the old due time; only a waiting case moves.
         let waits = case.stage.is_waiting() || case.stage == CaseStage::Submitted;
-        if waits && let Some(agreement) = tx.agreement(&case.agreement).await? {
+        let returned = matches!(case.stage, CaseStage::Returned { .. });
+        if returned {
+            // Its time stands still; when it comes again, it goes on by the new priority.
             case.priority = order.priority;
-            let (opened, limits) = (case.opened_at, &agreement.limits);
-            case.deadline = due(tx, &case.centre, opened, limits, order.priority).await?;
+        } else if waits && let Some(agreement) = tx.agreement(&case.agreement).await? {
+            case.priority = order.priority;
+            let again = case.returns > 0;
+            // Time that stood still with the clinic is not taken back: the limit counts from now.
+            let (from, limits) =
+                (if again { self.now() } else { case.opened_at }, &agreement.limits);
+            let due = due(tx, &case.centre, from, limits, order.priority).await?;
+            case.deadline = if again { due.min(case.deadline) } else { due };
         }
         Ok(tx.save_case(&case).await?)
     }

@@ -1,19 +1,15 @@
-//! The queue and the claims on its cases.
+//! The claims on cases: taking, keeping, giving back.
 
-use medrelay_core::access::{self, Action};
+use medrelay_core::access::Action;
 use medrelay_core::case::{self, Case, Command, Hold, Stage};
-use medrelay_core::id::{CaseId, OrganizationId, PersonId};
+use medrelay_core::id::{CaseId, PersonId};
 use medrelay_core::people::SigningPolicy;
-use medrelay_core::queue::{self, Reader, Waiting};
+use medrelay_core::queue::{self, Needs, Reader};
 use medrelay_core::time::Timestamp;
 
-use super::{
-    About, Caller, Error, JOB_EXPIRE, Service, allow, case_object, owned_by, persist, token_hash,
-};
-use crate::store::{CaseFilter, NewEvent, Order, Study, Tx};
-
-/// How many entries of a queue are shown at once.
-const QUEUE_SHOWN: usize = 200;
+use super::queueing::Staff;
+use super::{About, Caller, Error, JOB_EXPIRE, Service, allow, case_object, persist, token_hash};
+use crate::store::{NewEvent, Tx};
 
 /// What the holder of a claim shows with every write.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -41,101 +37,41 @@ pub struct Claimed {
     pub token: String,
 }
 
-/// A case with what people want to see beside it.
-#[derive(Debug, Clone)]
-pub struct CaseView {
-    /// The case.
-    pub case: Case,
-    /// Its number for people.
-    pub number: String,
-    /// Its study.
-    pub study: Study,
-    /// Its order, if it has one.
-    pub order: Option<Order>,
-    /// Name of the clinic.
-    pub clinic_name: String,
-    /// Name of the centre.
-    pub centre_name: String,
-    /// Name of whoever holds it.
-    pub holder_name: Option<String>,
-}
-
-/// A waiting case and its place.
-#[derive(Debug, Clone)]
-pub struct QueueEntry {
-    /// Its place in the queue, from 1.
-    pub rank: usize,
-    /// The case.
-    pub view: CaseView,
+/// What a command on a case writes beside the case.
+pub(super) struct Beside {
+    /// Details of its events.
+    pub(super) details: Option<serde_json::Value>,
+    /// Further events.
+    pub(super) events: Vec<NewEvent>,
+    /// The moment of all of it.
+    pub(super) now: Timestamp,
 }
 
 impl Service {
-    /// The cases that wait at the caller's centres (or at one of them), in the order in which
-    /// they should be read.
-    pub async fn queue(
-        &self,
-        caller: &Caller,
-        centre: Option<&OrganizationId>,
-    ) -> Result<Vec<QueueEntry>, Error> {
-        let mut tx = self.parts.db.read().await?;
-        let mut entries = Vec::new();
-        for centre in self.centres(&mut tx, caller, centre).await? {
-            let centre = std::slice::from_ref(&centre);
-            let ordered = ordered_cases(&mut tx, centre, self.now()).await?;
-            for (at, case) in ordered.into_iter().take(QUEUE_SHOWN).enumerate() {
-                entries.push(QueueEntry { rank: at + 1, view: view(&mut tx, case).await? });
-            }
-        }
-        Ok(entries)
-    }
-
-    async fn centres(
-        &self,
-        tx: &mut Tx,
-        caller: &Caller,
-        wanted: Option<&OrganizationId>,
-    ) -> Result<Vec<OrganizationId>, Error> {
-        match wanted {
-            Some(centre) => {
-                let object = owned_by(tx, centre).await?;
-                allow(caller, Action::ListQueue, &object)?;
-                Ok(vec![centre.clone()])
-            }
-            None => Ok(access::scope(&caller.actor, Action::ListQueue).own),
-        }
-    }
-
-    /// Claims the first case in the queue that the caller may read.
-    pub async fn next_case(&self, caller: &Caller) -> Result<Claimed, Error> {
-        let mut tx = self.parts.db.read().await?;
-        let centres = self.centres(&mut tx, caller, None).await?;
-        let ordered = ordered_cases(&mut tx, &centres, self.now()).await?;
-        drop(tx);
-        for case in ordered {
-            match self.claim(caller, &case.id).await {
-                // Taken in the meantime, or not for this reader: the next one may be.
-                Err(
-                    Error::Case(_)
-                    | Error::VersionConflict
-                    | Error::Denied(_)
-                    | Error::Ineligible(
-                        queue::Ineligible::Modality
-                        | queue::Ineligible::AuthorCannotVerify
-                        | queue::Ineligible::Assigned,
-                    ),
-                ) => {}
-                outcome => return outcome,
-            }
-        }
-        Err(Error::QueueEmpty)
-    }
-
     /// Claims a case. Whoever comes second is told who has it, also at the very same moment.
     pub async fn claim(&self, caller: &Caller, id: &CaseId) -> Result<Claimed, Error> {
-        persist!(self.claim_once(caller, id).await)
+        // Whoever picks instead of taking what comes leaves a trace of how far down they reached. A
+        // case whose lease has run out but was not swept yet stands nowhere in the queue.
+        let rank = self.rank(id).await?;
+        self.claim_at(caller, id, rank).await
     }
 
-    async fn claim_once(&self, caller: &Caller, id: &CaseId) -> Result<Claimed, Error> {
+    /// Claims a case that stands at a place in the queue.
+    pub(super) async fn claim_at(
+        &self,
+        caller: &Caller,
+        id: &CaseId,
+        rank: Option<usize>,
+    ) -> Result<Claimed, Error> {
+        persist!(self.claim_once(caller, id, rank).await)
+    }
+
+    async fn claim_once(
+        &self,
+        caller: &Caller,
+        id: &CaseId,
+        rank: Option<usize>,
+    ) -> Result<Claimed, Error> {
         let person = caller.person()?.clone();
         let mut tx = self.parts.db.write().await?;
         let case = self.visible_case(&mut tx, caller, Action::ClaimCase, id).await?;
@@ -146,16 +82,15 @@ impl Service {
         let live = case.stage.claim().is_some_and(|claim| self.now() < claim.expires);
         if !live {
             let reader = self.reader(&mut tx, &person).await?;
-            queue::eligible(&reader, &case.modality, case.stage.preliminary_by(), None)?;
+            let staff = Staff::of(tx.staff(std::slice::from_ref(&case.centre)).await?);
+            let given = case.assigned.as_ref();
+            let assignee = given.and_then(|assignee| staff.get(&case.centre, assignee));
+            let bound = queue::binding(given, assignee, needs(&case));
+            queue::eligible(&reader, &case.modality, case.stage.preliminary_by(), bound)?;
         }
         let (token, hash) = self.token();
         let lease = self.parts.settings.lease;
         let command = Command::Claim { by: person, token_hash: hash, lease };
-        // Whoever picks instead of taking what comes leaves a trace of how far down they reached. A
-        // case whose lease has run out but was not swept yet stands nowhere in the queue.
-        let waiting =
-            ordered_cases(&mut tx, std::slice::from_ref(&case.centre), self.now()).await?;
-        let rank = waiting.iter().position(|other| other.id == case.id).map(|at| at + 1);
         let details = serde_json::json!({ "rank": rank });
         tx.raise_fair_tag(&case.centre, None, case.fair).await?;
         let case = self.advance(tx, caller, case, command, Some(details)).await?;
@@ -247,33 +182,6 @@ impl Service {
         self.advance(tx, caller, case, command, details).await
     }
 
-    /// One case; the look is an event of its study.
-    pub async fn case(&self, caller: &Caller, id: &CaseId) -> Result<CaseView, Error> {
-        let mut tx = self.parts.db.read().await?;
-        let case = self.visible_case(&mut tx, caller, Action::ReadCase, id).await?;
-        let view = view(&mut tx, case).await?;
-        drop(tx);
-        self.note_access(caller, &view.study).await?;
-        Ok(view)
-    }
-
-    /// Cases that the caller may see, newest first.
-    pub async fn cases(
-        &self,
-        caller: &Caller,
-        filter: &CaseFilter,
-        after: Option<&CaseId>,
-        limit: i64,
-    ) -> Result<Vec<CaseView>, Error> {
-        let scope = access::scope(&caller.actor, Action::ReadCase);
-        let mut tx = self.parts.db.read().await?;
-        let mut views = Vec::new();
-        for case in tx.cases(&scope, filter, after, self.now(), limit).await? {
-            views.push(view(&mut tx, case).await?);
-        }
-        Ok(views)
-    }
-
     /// Puts an opened case into the queue, with its fair place among the clinics.
     pub(super) async fn enqueue(&self, id: &CaseId) -> Result<(), Error> {
         let mut tx = self.parts.db.write().await?;
@@ -306,23 +214,37 @@ impl Service {
     }
 
     /// Applies a command, writes everything it changes and commits.
-    async fn advance(
+    pub(super) async fn advance(
+        &self,
+        tx: Tx,
+        caller: &Caller,
+        case: Case,
+        command: Command,
+        details: Option<serde_json::Value>,
+    ) -> Result<Case, Error> {
+        let beside = Beside { details, events: Vec::new(), now: self.now() };
+        self.advance_with(tx, caller, case, command, beside).await
+    }
+
+    /// The same at a moment that the caller has chosen, with more events in the transaction.
+    pub(super) async fn advance_with(
         &self,
         mut tx: Tx,
         caller: &Caller,
         case: Case,
         command: Command,
-        details: Option<serde_json::Value>,
+        beside: Beside,
     ) -> Result<Case, Error> {
         let ends_hold = matches!(
             command,
             Command::Claim { .. }
                 | Command::TakeOver { .. }
                 | Command::Release { .. }
+                | Command::Return { .. }
                 | Command::Expire
         );
         let starts_hold = matches!(command, Command::Claim { .. } | Command::TakeOver { .. });
-        let step = case::apply(case, command, self.now())?;
+        let step = case::apply(case, command, beside.now)?;
         let mut case = step.case;
         if ends_hold {
             tx.orphan_drafts(&case.id).await?;
@@ -332,14 +254,15 @@ impl Service {
         }
         tx.save_case(&case).await?;
         case.version += 1;
-        let events: Vec<NewEvent> = step
+        let mut events: Vec<NewEvent> = step
             .events
             .into_iter()
             .map(|kind| {
-                let about = About { details: details.clone(), ..About::case(&case) };
+                let about = About { details: beside.details.clone(), ..About::case(&case) };
                 self.parts.event(caller, kind, about)
             })
             .collect();
+        events.extend(beside.events);
         tx.record(events).await?;
         tx.commit().await?;
         Ok(case)
@@ -376,47 +299,11 @@ fn needs_verifier(case: &Case) -> bool {
     case.policy == SigningPolicy::SingleSenior || case.stage.preliminary_by().is_some()
 }
 
-/// The cases that wait at some centres, in one order for all of them.
-async fn ordered_cases(
-    tx: &mut Tx,
-    centres: &[OrganizationId],
-    now: Timestamp,
-) -> Result<Vec<Case>, Error> {
-    let mut cases = Vec::new();
-    for centre in centres {
-        cases.extend(tx.waiting_cases(centre).await?);
+/// What a case asks of whoever takes it.
+pub(super) fn needs(case: &Case) -> Needs<'_> {
+    Needs {
+        modality: &case.modality,
+        verifier: needs_verifier(case),
+        preliminary_by: case.stage.preliminary_by(),
     }
-    cases.sort_by_cached_key(|case| queue::key(&waiting(case), now));
-    Ok(cases)
-}
-
-fn waiting(case: &Case) -> Waiting {
-    Waiting {
-        case: case.id.clone(),
-        clinic: case.clinic.clone(),
-        priority: case.priority,
-        deadline: case.deadline,
-        submitted_at: case.opened_at,
-        expected: queue::expected_service(&case.modality),
-        fair: case.fair,
-    }
-}
-
-async fn view(tx: &mut Tx, case: Case) -> Result<CaseView, Error> {
-    let study = tx.study(&case.study).await?.ok_or(Error::hidden())?;
-    let order = match &case.order {
-        Some(id) => tx.order(id).await?,
-        None => None,
-    };
-    let name = |organization: Option<crate::store::Organization>| {
-        organization.map(|o| o.name).unwrap_or_default()
-    };
-    let clinic_name = name(tx.organization(&case.clinic).await?);
-    let centre_name = name(tx.organization(&case.centre).await?);
-    let holder_name = match case.stage.claim() {
-        Some(claim) => tx.person(&claim.holder).await?.map(|person| person.name),
-        None => None,
-    };
-    let number = tx.case_number(&case.id).await?;
-    Ok(CaseView { case, number, study, order, clinic_name, centre_name, holder_name })
 }

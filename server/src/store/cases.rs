@@ -7,6 +7,7 @@ use medrelay_core::people::{Priority, SigningPolicy};
 use medrelay_core::time::Timestamp;
 use sqlx::any::AnyRow;
 
+use super::queue::{found_in, pattern};
 use super::{Columns, StoreError, Tx, assembled, known, parsed, statement, within};
 
 /// Which cases a list shows.
@@ -18,6 +19,12 @@ pub struct CaseFilter {
     pub clinic: Option<OrganizationId>,
     /// Only those that this person holds.
     pub holder: Option<PersonId>,
+    /// Only those with this priority.
+    pub priority: Option<Priority>,
+    /// Only those of this modality.
+    pub modality: Option<String>,
+    /// Only those in which this is found: number, patient's name and number, accession number.
+    pub text: Option<String>,
 }
 
 impl Tx {
@@ -102,18 +109,6 @@ impl Tx {
         row.ok_or(StoreError::Inconsistent { table: "cases", what: "no row" })?.text("number")
     }
 
-    /// The cases that wait at a centre, for a reader or for a verifier.
-    pub async fn waiting_cases(
-        &mut self,
-        centre: &OrganizationId,
-    ) -> Result<Vec<Case>, StoreError> {
-        let query = statement(
-            "SELECT * FROM cases WHERE centre_id = $1 AND stage IN ('ready', 'preliminary')",
-        )
-        .bind(centre.to_string());
-        self.all(query).await?.iter().map(case).collect()
-    }
-
     /// How many cases a person holds.
     pub async fn cases_held(&mut self, person: &PersonId) -> Result<i64, StoreError> {
         let query = statement("SELECT COUNT(*) AS n FROM cases WHERE holder_id = $1")
@@ -121,7 +116,7 @@ impl Tx {
         self.one(query).await?.map_or(Ok(0), |row| row.int("n"))
     }
 
-    /// Cases in a scope, newest first, before `after`.
+    /// The identifiers of cases in a scope, newest first, before `after`.
     pub async fn cases(
         &mut self,
         scope: &Scope,
@@ -129,29 +124,36 @@ impl Tx {
         after: Option<&CaseId>,
         now: Timestamp,
         limit: i64,
-    ) -> Result<Vec<Case>, StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
         let partner = "(c.centre_id IN ({}) AND (c.stage <> 'closed' OR EXISTS (SELECT 1 \
              FROM agreements a WHERE a.id = c.agreement_id AND a.valid_from <= $5 \
              AND (a.valid_to IS NULL OR a.valid_to > $5))))";
-        let (condition, binds) = within(scope, "c.clinic_id", partner, 7);
+        let (condition, binds) = within(scope, "c.clinic_id", partner, 10);
+        let found = found_in("c", "s", 9);
         let mut query = assembled(format!(
-            "SELECT c.* FROM cases c WHERE {condition} \
+            "SELECT c.id FROM cases c WHERE {condition} \
              AND (CAST($1 AS TEXT) IS NULL OR c.id < $1) \
              AND (CAST($2 AS TEXT) IS NULL OR c.stage = $2) \
              AND (CAST($3 AS TEXT) IS NULL OR c.clinic_id = $3) \
              AND (CAST($4 AS TEXT) IS NULL OR c.holder_id = $4) AND $5 = $5 \
-             ORDER BY c.id DESC LIMIT $6"
+             AND (CAST($7 AS TEXT) IS NULL OR c.priority = $7) \
+             AND (CAST($8 AS TEXT) IS NULL OR c.modality = $8) \
+             AND (CAST($9 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM studies s \
+             WHERE s.id = c.study_id AND {found})) ORDER BY c.id DESC LIMIT $6"
         ))
         .bind(after.map(ToString::to_string))
         .bind(filter.stage.clone())
         .bind(filter.clinic.as_ref().map(ToString::to_string))
         .bind(filter.holder.as_ref().map(ToString::to_string))
         .bind(now.micros())
-        .bind(limit);
+        .bind(limit)
+        .bind(filter.priority.map(|priority| priority.as_str().to_owned()))
+        .bind(filter.modality.clone())
+        .bind(filter.text.as_deref().map(pattern));
         for value in binds {
             query = query.bind(value);
         }
-        self.all(query).await?.iter().map(case).collect()
+        self.all(query).await?.iter().map(|row| row.text("id")).collect()
     }
 
     /// A tag of the fair queue: the centre's virtual time if `clinic` is `None`, else the
@@ -194,7 +196,8 @@ fn state_text(stage: &Stage) -> String {
     serde_json::to_string(stage).unwrap_or_default()
 }
 
-fn case(row: &AnyRow) -> Result<Case, StoreError> {
+/// A case out of its row.
+pub(super) fn case(row: &AnyRow) -> Result<Case, StoreError> {
     let order = row.maybe_text("order_id")?;
     let assigned = row.maybe_text("assigned_id")?;
     Ok(Case {

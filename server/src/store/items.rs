@@ -74,7 +74,7 @@ impl Tx {
         self.all(bound(query, wanted)).await?.iter().map(waiting_report).collect()
     }
 
-    /// Messages that a gateway has not received, oldest first.
+    /// Messages that a gateway has not received, oldest first. What people discuss is not for it.
     pub async fn waiting_messages(
         &mut self,
         wanted: &ItemsFor<'_>,
@@ -83,7 +83,7 @@ impl Tx {
             "SELECT m.id, m.kind, m.code, m.text, m.written_at AS at, c.number AS case_number, \
              s.uid AS study_uid FROM clinic_messages m JOIN cases c ON c.id = m.case_id \
              JOIN studies s ON s.id = c.study_id JOIN gateways g ON g.id = $1 \
-             WHERE m.clinic_id = $2 AND m.written_at >= $3 AND m.written_at >= g.joined_at \
+             WHERE m.clinic_id = $2 AND m.kind <> 'discussion' AND m.written_at >= $3 AND m.written_at >= g.joined_at \
              AND NOT EXISTS (SELECT 1 FROM item_receipts x \
              WHERE x.gateway_id = $1 AND x.item = 'message:' || m.id) \
              ORDER BY m.written_at, m.id LIMIT $4",

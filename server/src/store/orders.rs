@@ -218,7 +218,8 @@ impl Tx {
     }
 }
 
-fn order(row: &AnyRow) -> Result<Order, StoreError> {
+/// An order out of its row.
+pub(super) fn order(row: &AnyRow) -> Result<Order, StoreError> {
     let study_uid = row.maybe_text("study_uid")?;
     let study = row.maybe_text("study_id")?;
     Ok(Order {

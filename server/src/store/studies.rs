@@ -464,7 +464,8 @@ fn reason(text: &str) -> Result<ReadyReason, StoreError> {
     }
 }
 
-fn study(row: &AnyRow) -> Result<Study, StoreError> {
+/// A study out of its row.
+pub(super) fn study(row: &AnyRow) -> Result<Study, StoreError> {
     let order = row.maybe_text("order_id")?;
     Ok(Study {
         id: parsed(StudyId::parse(&row.text("id")?), "studies")?,
@@ -499,7 +500,7 @@ fn study(row: &AnyRow) -> Result<Study, StoreError> {
     })
 }
 
-fn series(row: &AnyRow) -> Result<Series, StoreError> {
+pub(super) fn series(row: &AnyRow) -> Result<Series, StoreError> {
     Ok(Series {
         id: parsed(SeriesId::parse(&row.text("id")?), "series")?,
         uid: parsed(Uid::parse(&row.text("uid")?), "series")?,
@@ -510,7 +511,7 @@ fn series(row: &AnyRow) -> Result<Series, StoreError> {
     })
 }
 
-fn instance(row: &AnyRow) -> Result<Instance, StoreError> {
+pub(super) fn instance(row: &AnyRow) -> Result<Instance, StoreError> {
     Ok(Instance {
         id: parsed(InstanceId::parse(&row.text("id")?), "instances")?,
         series: parsed(SeriesId::parse(&row.text("series_id")?), "instances")?,

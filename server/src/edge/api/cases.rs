@@ -1,4 +1,4 @@
-//! `/queue` and `/cases`: what waits for a reader, and the hold on it.
+//! `/cases`: what is read, and the hold on it.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -9,8 +9,9 @@ use utoipa_axum::routes;
 use medrelay_core::access::Action;
 use medrelay_core::case::Case;
 use medrelay_core::id::{CaseId, OrganizationId, PersonId};
+use medrelay_core::message::ReturnCode;
 use medrelay_core::people::Priority;
-use medrelay_core::study::display_name;
+use medrelay_core::study::{Stage, display_name};
 use medrelay_core::time::Timestamp;
 
 use super::auth::Who;
@@ -19,13 +20,12 @@ use super::page::{Body, Page, Params};
 use super::studies::StudyOutput;
 use super::{Api, Routes, Rule};
 use crate::http::problem::{Problem, not_found};
-use crate::service::reading::{CaseView, Claimed, Proof, QueueEntry};
+use crate::service::casebook::{CaseView, Critical, Forecast, Returned};
+use crate::service::reading::{Claimed, Proof};
 use crate::service::{CaseFilter, PAGE_LIMIT};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .add(routes!(list_queue), Rule::May(Action::ListQueue))
-        .add(routes!(next_case), Rule::May(Action::ClaimCase))
         .add(routes!(list_cases), Rule::May(Action::ReadCase))
         .add(routes!(read_case), Rule::May(Action::ReadCase))
         .add(routes!(claim_case), Rule::May(Action::ClaimCase))
@@ -49,7 +49,7 @@ struct HoldOutput {
 
 /// A case.
 #[derive(Serialize, ToSchema)]
-struct CaseOutput {
+pub(super) struct CaseOutput {
     /// Its identifier.
     #[schema(value_type = String)]
     id: CaseId,
@@ -70,8 +70,8 @@ struct CaseOutput {
     priority: Priority,
     /// `single_senior` or `double`.
     policy: &'static str,
-    /// `submitted`, `ready`, `in_progress`, `preliminary`, `verifying`, `final`, `delivered` or
-    /// `closed`.
+    /// `submitted`, `ready`, `in_progress`, `preliminary`, `verifying`, `returned`, `final`,
+    /// `delivered` or `closed`.
     stage: &'static str,
     /// Who signed the preliminary report that waits or is being verified.
     preliminary_by: Option<String>,
@@ -85,6 +85,10 @@ struct CaseOutput {
     deadline: Timestamp,
     /// Images came after it was opened, and nobody has dealt with them yet.
     late_images: bool,
+    /// Who is to take it, if a coordinator has said so.
+    assigned: Option<String>,
+    /// How often it was returned to the clinic.
+    returns: i64,
     /// Grows with every change.
     version: i64,
 }
@@ -112,14 +116,65 @@ impl From<Case> for CaseOutput {
             opened_at: case.opened_at,
             deadline: case.deadline,
             late_images: case.late_images,
+            assigned: case.assigned.map(String::from),
+            returns: case.returns,
             version: case.version,
         }
     }
 }
 
+/// Why a case is with its clinic.
+#[derive(Serialize, ToSchema)]
+struct ReturnOutput {
+    /// What is the matter, such as `POSITIONING`.
+    #[schema(value_type = String)]
+    code: ReturnCode,
+    /// In words.
+    text: String,
+    /// Who returned it.
+    #[schema(value_type = String)]
+    by: PersonId,
+    /// Their name.
+    by_name: String,
+    /// When, microseconds since 1970 UTC.
+    #[schema(value_type = i64)]
+    at: Timestamp,
+    /// How often it was returned by now.
+    times: i64,
+}
+
+impl From<Returned> for ReturnOutput {
+    fn from(returned: Returned) -> Self {
+        Self {
+            code: returned.code,
+            text: returned.text.into_revealed(),
+            by: returned.by,
+            by_name: returned.by_name,
+            at: returned.at,
+            times: returned.times,
+        }
+    }
+}
+
+/// What a clinic may expect of a case that waits.
+#[derive(Serialize, ToSchema)]
+struct ForecastOutput {
+    /// Cases before it.
+    ahead: usize,
+    /// When a reader may begin; `null` when nobody is at work or nothing was read lately.
+    #[schema(value_type = Option<i64>)]
+    expected_at: Option<Timestamp>,
+}
+
+impl From<Forecast> for ForecastOutput {
+    fn from(forecast: Forecast) -> Self {
+        Self { ahead: forecast.ahead, expected_at: forecast.expected_at }
+    }
+}
+
 /// A case in a list, with what people want to see beside it.
 #[derive(Serialize, ToSchema)]
-struct CaseLine {
+pub(super) struct CaseLine {
     /// The case.
     case: CaseOutput,
     /// Its number for people.
@@ -130,31 +185,90 @@ struct CaseLine {
     centre_name: String,
     /// Name of whoever has it.
     holder_name: Option<String>,
+    /// Name of whoever signed the preliminary report that waits or is being verified.
+    preliminary_by_name: Option<String>,
+    /// Who is to take it, if a coordinator has said so.
+    assigned: Option<String>,
+    /// Their name.
+    assigned_name: Option<String>,
     /// Patient's name for people to read.
     patient: String,
+    /// Patient ID.
+    patient_id: String,
+    /// Sex.
+    patient_sex: Option<String>,
+    /// Birth date, `YYYYMMDD`.
+    patient_birth_date: Option<String>,
+    /// Accession number.
+    accession: Option<String>,
+    /// Study Instance UID.
+    study_uid: String,
+    /// Study date, `YYYYMMDD`.
+    study_date: Option<String>,
+    /// Study time, `HHMMSS`.
+    study_time: Option<String>,
     /// Description of the study.
     description: Option<String>,
     /// Part of the body.
     body_part: Option<String>,
+    /// Series here so far.
+    series: i64,
     /// Instances here so far.
     instances: i64,
+    /// Instances that the sender announced; `null` when it sends without a manifest.
+    expected: Option<i64>,
+    /// Everything is here, as far as anybody has said.
+    complete: bool,
+    /// Other studies of the patient that the caller may see.
+    priors: usize,
     /// What the clinic wants to know.
     question: Option<String>,
+    /// The most pressing of its critical findings: `none`, `notifying`, `acknowledged` or
+    /// `settled`.
+    #[schema(value_type = String)]
+    critical: Critical,
+    /// How much people have discussed it.
+    discussion: i64,
+    /// Why it is with the clinic, while it is.
+    returned: Option<ReturnOutput>,
+    /// What its clinic may expect, while it waits for a reader.
+    forecast: Option<ForecastOutput>,
 }
 
 impl From<CaseView> for CaseLine {
     fn from(view: CaseView) -> Self {
+        let study = view.study;
+        let missing = study.expected.is_some_and(|expected| expected > study.instances);
+        let ordered = view.order.as_ref().and_then(|order| order.accession.clone());
         Self {
-            patient: display_name(view.study.patient_name.reveal()),
-            description: view.study.description,
-            body_part: view.study.body_part,
-            instances: view.study.instances,
+            patient: display_name(study.patient_name.reveal()),
+            patient_id: study.patient_id.into_revealed(),
+            patient_sex: study.patient_sex,
+            patient_birth_date: study.patient_birth_date.into_revealed(),
+            accession: study.accession.or(ordered),
+            study_uid: study.uid.into(),
+            study_date: study.study_date,
+            study_time: study.study_time,
+            description: study.description,
+            body_part: study.body_part,
+            series: view.series,
+            instances: study.instances,
+            expected: study.expected,
+            complete: study.stage == Stage::Complete && !missing,
+            priors: view.priors,
             question: view.order.map(|order| order.question.into_revealed()),
+            assigned: view.case.assigned.as_ref().map(ToString::to_string),
             case: view.case.into(),
             number: view.number,
             clinic_name: view.clinic_name,
             centre_name: view.centre_name,
             holder_name: view.holder_name,
+            preliminary_by_name: view.preliminary_by_name,
+            assigned_name: view.assigned_name,
+            critical: view.critical,
+            discussion: view.discussion,
+            returned: view.returned.map(ReturnOutput::from),
+            forecast: view.forecast.map(ForecastOutput::from),
         }
     }
 }
@@ -172,76 +286,58 @@ struct CaseDetail {
     centre_name: String,
     /// Name of whoever has it.
     holder_name: Option<String>,
+    /// Name of whoever signed the preliminary report that waits or is being verified.
+    preliminary_by_name: Option<String>,
+    /// Who is to take it, if a coordinator has said so.
+    assigned: Option<String>,
+    /// Their name.
+    assigned_name: Option<String>,
     /// The study.
     study: StudyOutput,
+    /// Its series here so far.
+    series: i64,
     /// The order, once known.
     order: Option<OrderOutput>,
+    /// Other studies of the patient that the caller may see.
+    priors: usize,
+    /// The most pressing of its critical findings: `none`, `notifying`, `acknowledged` or
+    /// `settled`.
+    #[schema(value_type = String)]
+    critical: Critical,
+    /// How much people have discussed it.
+    discussion: i64,
+    /// Why it is with the clinic, while it is.
+    returned: Option<ReturnOutput>,
+    /// What its clinic may expect, while it waits for a reader.
+    forecast: Option<ForecastOutput>,
 }
 
 impl From<CaseView> for CaseDetail {
     fn from(view: CaseView) -> Self {
         Self {
+            assigned: view.case.assigned.as_ref().map(ToString::to_string),
             case: view.case.into(),
             number: view.number,
             clinic_name: view.clinic_name,
             centre_name: view.centre_name,
             holder_name: view.holder_name,
+            preliminary_by_name: view.preliminary_by_name,
+            assigned_name: view.assigned_name,
             study: view.study.into(),
+            series: view.series,
             order: view.order.map(OrderOutput::from),
+            priors: view.priors,
+            critical: view.critical,
+            discussion: view.discussion,
+            returned: view.returned.map(ReturnOutput::from),
+            forecast: view.forecast.map(ForecastOutput::from),
         }
     }
 }
 
-/// A waiting case and its place.
-#[derive(Serialize, ToSchema)]
-struct QueueLine {
-    /// Its place at its centre, from 1.
-    rank: usize,
-    /// What waits.
-    #[serde(flatten)]
-    line: CaseLine,
-}
-
-impl From<QueueEntry> for QueueLine {
-    fn from(entry: QueueEntry) -> Self {
-        Self { rank: entry.rank, line: entry.view.into() }
-    }
-}
-
-/// The cases that wait, in the order in which they should be read.
-#[derive(Serialize, ToSchema)]
-struct QueueOutput {
-    /// First comes first.
-    items: Vec<QueueLine>,
-}
-
-/// Which queue.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct QueueQuery {
-    /// Only that of this centre.
-    #[param(value_type = Option<String>)]
-    centre: Option<OrganizationId>,
-}
-
-/// The queue of the caller's centres, at most 200 cases of each.
-#[utoipa::path(
-    get, path = "/api/v1/queue", tag = "cases", params(QueueQuery),
-    responses((status = 200, body = QueueOutput))
-)]
-async fn list_queue(
-    State(api): State<Api>,
-    who: Who,
-    Params(query): Params<QueueQuery>,
-) -> Result<Json<QueueOutput>, Problem> {
-    let entries = api.service.queue(&who.caller, query.centre.as_ref()).await?;
-    Ok(Json(QueueOutput { items: entries.into_iter().map(QueueLine::from).collect() }))
-}
-
 /// A claim with its secret: shown this once.
 #[derive(Serialize, ToSchema)]
-struct ClaimOutput {
+pub(super) struct ClaimOutput {
     /// The case.
     case: CaseOutput,
     /// The secret token that every write under the claim shows.
@@ -254,15 +350,6 @@ impl From<Claimed> for ClaimOutput {
     fn from(claimed: Claimed) -> Self {
         Self { fence: claimed.case.fence, token: claimed.token, case: claimed.case.into() }
     }
-}
-
-/// Claims the first case in the queue that the caller may read.
-#[utoipa::path(
-    post, path = "/api/v1/queue/next", tag = "cases",
-    responses((status = 200, body = ClaimOutput), (status = 404, body = Problem))
-)]
-async fn next_case(State(api): State<Api>, who: Who) -> Result<Json<ClaimOutput>, Problem> {
-    Ok(Json(api.service.next_case(&who.caller).await?.into()))
 }
 
 /// Which cases.
@@ -278,6 +365,13 @@ struct CaseQuery {
     /// Only those that this person has.
     #[param(value_type = Option<String>)]
     holder: Option<PersonId>,
+    /// Only those with this priority: `stat`, `urgent` or `routine`.
+    #[param(value_type = Option<String>)]
+    priority: Option<Priority>,
+    /// Only those of this modality.
+    modality: Option<String>,
+    /// Only those in which this is found: number, patient's name and number, accession number.
+    text: Option<String>,
     /// The identifier of the last case of the previous page.
     #[param(value_type = Option<String>)]
     after: Option<CaseId>,
@@ -296,7 +390,14 @@ async fn list_cases(
     Params(query): Params<CaseQuery>,
 ) -> Result<Json<Page<CaseLine>>, Problem> {
     let limit = query.limit.unwrap_or(50).clamp(1, PAGE_LIMIT);
-    let filter = CaseFilter { stage: query.stage, clinic: query.clinic, holder: query.holder };
+    let filter = CaseFilter {
+        stage: query.stage,
+        clinic: query.clinic,
+        holder: query.holder,
+        priority: query.priority,
+        modality: query.modality,
+        text: query.text.filter(|text| !text.trim().is_empty()),
+    };
     let cases = api.service.cases(&who.caller, &filter, query.after.as_ref(), limit + 1).await?;
     let cases = cases.into_iter().map(CaseLine::from).collect();
     Ok(Json(Page::of(cases, limit, |line: &CaseLine| line.case.id.to_string())))
@@ -397,6 +498,6 @@ async fn take_over_case(
     Ok(Json(api.service.take_over(&who.caller, &id, &input.reason).await?.into()))
 }
 
-fn case_id(text: &str) -> Result<CaseId, Problem> {
+pub(super) fn case_id(text: &str) -> Result<CaseId, Problem> {
     CaseId::parse(text).map_err(|_| not_found())
 }

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod agreements;
+pub mod annotations;
 pub mod attachments;
 pub mod audit;
 pub mod auth;
@@ -11,6 +12,7 @@ pub mod calendars;
 pub mod cases;
 pub mod devices;
 pub mod events;
+pub mod findings;
 pub mod gateways;
 pub mod idempotency;
 pub mod inbox;
@@ -22,7 +24,9 @@ pub mod organizations;
 pub mod page;
 pub mod people;
 pub mod quarantine;
+pub mod queue;
 pub mod reports;
+pub mod returning;
 pub mod second_factor;
 pub mod sessions;
 pub mod setup;
@@ -50,7 +54,11 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = attachments::routes(routes);
     let routes = studies::routes(routes);
     let routes = quarantine::routes(routes);
+    let routes = queue::routes(routes);
     let routes = cases::routes(routes);
+    let routes = returning::routes(routes);
+    let routes = findings::routes(routes);
+    let routes = annotations::routes(routes);
     let routes = messages::routes(routes);
     let routes = reports::routes(routes);
     let routes = inbox::routes(routes);

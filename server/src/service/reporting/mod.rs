@@ -301,13 +301,17 @@ async fn verification(tx: &mut Tx, report: &Report) -> Result<Verification, Erro
     let signer = signed.as_ref().map(|s| &s.verifier.as_ref().unwrap_or(&s.reporter).person);
     let row_holds = signed.as_ref().is_some_and(|s| {
         s.canonical_bytes() == canonical
-            && s.format == report::CANONICAL_FORMAT
+            && s.format_holds()
             && s.report == report.id
             && s.case == report.case
             && s.number == report.number
             && s.kind == report.kind
             && s.signed_at == report.signed_at
     });
+    // What was drawn is kept beside the version; its hash is computed from its bytes, too.
+    let drawn = tx.report_annotations(&report.id).await?;
+    let drawn = drawn.map(|(body, _)| sha256_hex(body.reveal().as_bytes()));
+    let row_holds = row_holds && signed.as_ref().is_some_and(|s| s.annotations_sha256 == drawn);
     let versions = tx.reports_of_case(&report.case).await?;
     let before = versions.iter().find(|v| v.number == report.number - 1);
     // The hash of the version before is computed from its bytes, not believed from its row.

@@ -105,7 +105,10 @@ impl Service {
     ) -> Result<ReportView, Error> {
         let case::Step { mut case, events: mut kinds } = step;
         let person = caller.person()?;
-        let signed = self.composed(&mut tx, &case, person, writing).await?;
+        let drawn = drawn(&mut tx, &case, person, writing.kind).await?;
+        let mut signed = self.composed(&mut tx, &case, person, writing).await?;
+        signed.annotations_sha256 = drawn.as_ref().map(|(_, sha256)| sha256.clone());
+        signed.format = Signed::format_of(drawn.is_some()).to_owned();
         let report = self.seal(&mut tx, person, &signed).await?;
         let (mut fresh, mut overtaken) = (Vec::new(), Vec::new());
         if report.kind != VersionKind::Preliminary {
@@ -122,6 +125,9 @@ impl Service {
         // The case first: of two signatures at the same moment one is told to look again.
         tx.save_case(&case).await?;
         tx.insert_report(&report).await?;
+        if let Some((body, sha256)) = &drawn {
+            tx.insert_report_annotations(&report.id, body, sha256).await?;
+        }
         for earlier in &overtaken {
             tx.save_delivery(earlier, self.now()).await?;
         }
@@ -308,6 +314,28 @@ struct Writing {
     kind: VersionKind,
     text: Text,
     reason: Option<Phi<String>>,
+}
+
+/// What is drawn on the images of a version that is about to be signed, with its hash: what its
+/// signer has drawn under their hold, else what the version before it had.
+async fn drawn(
+    tx: &mut Tx,
+    case: &Case,
+    person: &PersonId,
+    kind: VersionKind,
+) -> Result<Option<(Phi<String>, String)>, Error> {
+    if kind != VersionKind::Addendum
+        && let Some(own) = tx.annotations(&case.id, person, case.fence).await?
+        && own.author == *person
+        && own.fence == case.fence
+    {
+        return Ok(Some((own.body, own.sha256)));
+    }
+    let versions = tx.reports_of_case(&case.id).await?;
+    match versions.last() {
+        Some(last) => Ok(tx.report_annotations(&last.id).await?),
+        None => Ok(None),
+    }
 }
 
 /// Which version the next signature makes, and what the signer must be allowed to do for it. Where

@@ -108,6 +108,8 @@ impl House {
             fair: 0,
             fence: 0,
             late_images: false,
+            assigned: None,
+            returns: 0,
             version: 1,
             stage: Stage::Ready,
         };
