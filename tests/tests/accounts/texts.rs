@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use medrelay_core::people::Role;
+use medrelay_core::time::Span;
 use medrelay_tests::clinic::{Consortium, Person, Place};
 use medrelay_tests::relay::Relay;
 use reqwest::Method;
@@ -46,7 +47,9 @@ fn typed(consortium: &Consortium, own: bool, name: &str, shortcut: &str) -> Valu
     })
 }
 
-async fn make(person: &Person, body: &Value) -> Result<String> {
+/// Makes a text, a moment after the one before: lists are in the order of making.
+async fn make(relay: &Relay, person: &Person, body: &Value) -> Result<String> {
+    relay.pass(Span::from_millis(1));
     let made: Value = person.call(Method::POST, TEMPLATES, body).await?;
     Ok(made["id"].as_str().context("an identifier")?.to_owned())
 }
@@ -63,17 +66,17 @@ pub async fn own_texts_and_everybodys(relay: &mut Relay) -> Result<()> {
     let verifier = consortium.person(Place::Lead, Role::Verifier).await?;
     let elsewhere = consortium.person(Place::County, Role::Verifier).await?;
 
-    let own = make(&reporter, &typed(&consortium, true, "我的胸部CT", "#XB")).await?;
+    let own = make(relay, &reporter, &typed(&consortium, true, "我的胸部CT", "#XB")).await?;
     let refused = reporter
         .call::<Value>(Method::POST, TEMPLATES, &typed(&consortium, false, "大家的", "xb"))
         .await;
     assert_eq!(code(refused), "FORBIDDEN", "everybody's are looked after by few");
-    let shared = make(&verifier, &typed(&consortium, false, "大家的胸部CT", "xb")).await?;
-    make(&verifier, &typed(&consortium, true, "审核自己的", "xb")).await?;
+    let shared = make(relay, &verifier, &typed(&consortium, false, "大家的胸部CT", "xb")).await?;
+    make(relay, &verifier, &typed(&consortium, true, "审核自己的", "xb")).await?;
     let mut phrase = typed(&consortium, false, "未见异常", "wjyc");
     phrase["kind"] = "phrase".into();
     phrase["modality"] = "".into();
-    make(&verifier, &phrase).await?;
+    make(relay, &verifier, &phrase).await?;
 
     assert_eq!(names(&reporter, "").await?, ["我的胸部CT", "大家的胸部CT", "未见异常"]);
     assert_eq!(names(&verifier, "").await?, ["大家的胸部CT", "审核自己的", "未见异常"]);
@@ -90,7 +93,7 @@ pub async fn own_texts_and_everybodys(relay: &mut Relay) -> Result<()> {
         assert_eq!(code(taken), "TAKEN", "a shortcut means one thing");
     }
     for _ in 0..2 {
-        make(&reporter, &typed(&consortium, true, "没有快捷码", "")).await?;
+        make(relay, &reporter, &typed(&consortium, true, "没有快捷码", "")).await?;
     }
     let nowhere =
         elsewhere.call::<Value>(Method::POST, TEMPLATES, &typed(&consortium, true, "甲", "")).await;
@@ -117,7 +120,7 @@ pub async fn own_texts_and_everybodys(relay: &mut Relay) -> Result<()> {
     assert_eq!(code(remove(&reporter, &shared).await), "FORBIDDEN");
     remove(&verifier, &shared).await?;
     assert_eq!(code(remove(&verifier, &shared).await), "NOT_FOUND");
-    make(&verifier, &typed(&consortium, false, "新的", "xb")).await?;
+    make(relay, &verifier, &typed(&consortium, false, "新的", "xb")).await?;
     let told = relay.events().await?;
     assert_eq!(told.iter().filter(|kind| *kind == "template_changed").count(), 9);
     Ok(())
