@@ -160,3 +160,4 @@ CREATE INDEX studies_by_patient ON studies (clinic_id, patient_id);
 CREATE INDEX studies_by_name ON studies (patient_birth_date, patient_name);
 CREATE INDEX events_by_kind ON events (kind, seq);
 CREATE INDEX events_by_time ON events (at);
+CREATE INDEX studies_by_date ON studies (study_date);

@@ -6,7 +6,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use dicom_core::{Tag, VR};
+use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _, VirtualVr};
+pub use dicom_core::{Tag, VR};
+use dicom_dictionary_std::StandardDataDictionary;
 use serde_json::{Map, Number, Value as Json, json};
 
 use crate::elements::{Element, Elements, PixelElement, Value, is_text};
@@ -42,14 +44,25 @@ pub fn model(
     model
 }
 
-/// Adds or replaces an element that holds text.
-pub fn put(model: &mut Map<String, Json>, tag: Tag, vr: VR, value: Option<Json>) {
+/// Adds or replaces an element with these values.
+pub fn put(
+    model: &mut Map<String, Json>,
+    tag: Tag,
+    vr: VR,
+    values: impl IntoIterator<Item = Json>,
+) {
     let mut entry = Map::new();
     entry.insert("vr".to_owned(), vr.to_string().into());
-    if let Some(value) = value {
-        entry.insert("Value".to_owned(), Json::Array(vec![value]));
+    let values: Vec<Json> = values.into_iter().collect();
+    if !values.is_empty() {
+        entry.insert("Value".to_owned(), values.into());
     }
     model.insert(key(tag), Json::Object(entry));
+}
+
+/// The attribute that a keyword of PS3.6 or eight hexadecimal digits name.
+pub fn attribute(text: &str) -> Option<Tag> {
+    tag_of(text).or_else(|| Some(StandardDataDictionary.by_name(text)?.tag()))
 }
 
 /// A person's name by its groups: alphabetic, ideographic, phonetic.
@@ -343,8 +356,7 @@ fn limit(tag: Tag, usual: usize) -> usize {
 
 /// Elements whose value representation follows Pixel Representation (PS3.6: "US or SS").
 fn is_us_or_ss(tag: Tag) -> bool {
-    use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _, VirtualVr};
-    let entry = dicom_dictionary_std::StandardDataDictionary.by_tag(tag);
+    let entry = StandardDataDictionary.by_tag(tag);
     entry.is_some_and(|entry| entry.vr() == VirtualVr::Xs)
 }
 

@@ -11,6 +11,9 @@ use medrelay_core::case::Refusal;
 use medrelay_core::finding;
 use medrelay_core::queue::Ineligible;
 
+use medrelay_dicom::pixels::PixelError;
+
+use crate::service::imaging::ImageError;
 use crate::service::{BlobError, Error, StoreError};
 
 /// What went wrong, for a program (`code`) and for a person (`detail`).
@@ -117,6 +120,7 @@ impl From<Error> for Problem {
             Error::Conflict(_) => Self::new(409, "STATE_CONFLICT", text),
             Error::VersionConflict => Self::new(409, "VERSION_CONFLICT", text),
             Error::OutOfSpace => Self::new(507, "OUT_OF_SPACE", text).after(60),
+            Error::Image(error) => image(error),
             Error::Document(_) => Self::new(500, "DOCUMENT", text),
             Error::Store(error) => store(&error),
             Error::Blob(error) => blob(&error),
@@ -135,8 +139,10 @@ fn denied(denial: Denial) -> Problem {
 fn finding_refused(refusal: finding::Refusal) -> Problem {
     let text = refusal.to_string();
     match refusal {
-        finding::Refusal::WrongStage { stage, command } => Problem::new(409, "STATE_CONFLICT", text)
-            .with(serde_json::json!({ "stage": stage, "command": command })),
+        finding::Refusal::WrongStage { stage, command } => {
+            Problem::new(409, "STATE_CONFLICT", text)
+                .with(serde_json::json!({ "stage": stage, "command": command }))
+        }
         finding::Refusal::ReadBackMissing => Problem::new(422, "READ_BACK_MISSING", text),
         finding::Refusal::Empty | finding::Refusal::TooLong | finding::Refusal::Control => {
             Problem::new(422, "VALIDATION", text)
@@ -160,6 +166,21 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::AuthorCannotVerify => Problem::new(422, "AUTHOR_CANNOT_VERIFY", text),
         Refusal::Policy { policy } => Problem::new(422, "SIGNING_POLICY", text)
             .with(serde_json::json!({ "policy": policy.as_str() })),
+    }
+}
+
+fn image(error: ImageError) -> Problem {
+    let text = error.to_string();
+    match error {
+        ImageError::Pixels(PixelError::NoPixels) => Problem::new(404, "NO_PIXELS", text),
+        ImageError::Pixels(PixelError::NoSuchFrame(_)) => Problem::new(404, "NO_SUCH_FRAME", text),
+        ImageError::Pixels(PixelError::Unsupported(_)) | ImageError::Syntax => {
+            Problem::new(422, "NOT_DECODABLE", text)
+        }
+        ImageError::Pixels(PixelError::TooLarge) => Problem::new(422, "IMAGE_TOO_LARGE", text),
+        ImageError::Pixels(PixelError::Damaged(_)) | ImageError::Header(_) => {
+            Problem::new(422, "IMAGE_DAMAGED", text)
+        }
     }
 }
 

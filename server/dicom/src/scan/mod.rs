@@ -59,6 +59,19 @@ pub struct Limits {
     pub inflated_bytes: u64,
 }
 
+/// Inflates a deflated data set (PS3.5 A.5) into memory, under the default [`Limits`].
+pub fn inflate(deflated: &[u8]) -> Result<Vec<u8>, ScanError> {
+    let fail = |kind| ScanError { kind, offset: 0, tag: None };
+    let mut inflater = inflate::Inflater::new(&Limits::default());
+    let mut inflated = Vec::new();
+    let sink = |piece: &[u8]| {
+        inflated.extend_from_slice(piece);
+        Ok(())
+    };
+    inflater.push(deflated, sink, fail)?;
+    if inflater.ended() { Ok(inflated) } else { Err(fail(ScanErrorKind::Truncated)) }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -348,6 +348,7 @@ fn undeliverable(error: Error) -> CourierError {
     let text = error.to_string();
     match error {
         Error::Document(_)
+        | Error::Image(_)
         | Error::Blob(BlobError::NotFound | BlobError::Damaged(_) | BlobError::TooLarge { .. })
         | Error::Store(StoreError::Inconsistent { .. }) => CourierError::Refused(text),
         _ => CourierError::Retry(text),
