@@ -19,7 +19,7 @@ export type Ended = 'sent' | 'broken';
 export interface Told {
   control(bytes: Uint8Array): void;
   ended(key: string, how: Ended): void;
-  sent(bytes: number): void;
+  sent(key: string, bytes: number): void;
 }
 
 interface Channel {
@@ -183,9 +183,7 @@ export class Mux {
     while (this.socket.bufferedAmount < SOCKET_BYTES) {
       const piece = this.next();
       if (!piece) return;
-      const bytes = encodePiece(piece);
-      this.socket.send(bytes);
-      if (piece.kind === 'data' && piece.channel !== CONTROL) this.told.sent(piece.payload.length);
+      this.socket.send(encodePiece(piece));
       if (this.over) return;
     }
     this.timer = setTimeout(() => this.pump(), LOOK_MS);
@@ -215,6 +213,7 @@ export class Mux {
     const payload = channel.queue.subarray(0, size);
     channel.queue = channel.queue.subarray(size);
     channel.credit -= size;
+    this.told.sent(channel.key, size);
     this.fill(channel);
     const last = channel.whole && channel.queue.length === 0;
     const piece: Piece = { kind: 'data', channel: channel.number, last, payload };

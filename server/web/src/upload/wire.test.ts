@@ -1,26 +1,17 @@
 // What this side writes and reads is what the relay's side writes and reads, and damaged bytes are refused, never believed.
-import { readFileSync } from 'node:fs';
-
 import { describe, expect, it } from 'vitest';
 
 import { Violation } from './fields';
+import fixture from './fixtures/link.json';
 import { decodeManifest, decodeReceipt, encodeManifest } from './manifest';
 import { extentFirst } from './order';
+import { random } from './fixtures/made';
 import { decodePiece, encodePiece, type Piece } from './piece';
 import { decodeHeader, decodeMessage, encodeHeader, encodeMessage, Frames, type Message } from './wire';
 
-const bytes = JSON.parse(readFileSync(new URL('./fixtures/link.json', import.meta.url), 'utf8')) as Record<string, string>;
-const hex = (name: string) => Uint8Array.from(Buffer.from(bytes[name] ?? '', 'hex'));
+const bytes: Record<string, string> = fixture;
+const hex = (name: string) => Uint8Array.from((bytes[name] ?? '').match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 const NAMES = ['hello', 'welcome', 'offer', 'need', 'stored', 'refused', 'committed', 'priority', 'withdraw', 'goaway'];
-
-/** A sequence that is the same every time. */
-export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 function read(frame: Uint8Array): Message[] {
   return new Frames().feed(frame);

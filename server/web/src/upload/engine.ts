@@ -1,0 +1,544 @@
+// The upload as a whole, in its worker: what was taken, what waits for a person's word, what is under way.
+import { ENTRIES, type Urgency } from './codes';
+import { fingerprint, type Instance, type Study, Table } from './group';
+import { Line } from './line';
+import { decodeManifest, type Entry, proves } from './manifest';
+import type { Result } from './packing.worker';
+import { Pool } from './pool';
+import type { Step } from './progress';
+import { Upload } from './sendings';
+import { forget, keep, look, recall } from './shelf';
+import { take } from './take';
+import type { Ask, Card, Draft, LineState, Snapshot, Told } from './views';
+import type { Welcome } from './wire';
+
+const SHOW_MS = 250;
+/** Objects that are hashed at once beside what is packed. */
+const HASHING = 4;
+const THUMBNAIL = 112;
+const NO_LIMITS = { entries: ENTRIES, instanceBytes: Number.MAX_SAFE_INTEGER };
+
+type Given = Extract<Ask, { ask: 'take' }>['given'];
+
+export class Engine {
+  private person = '';
+  private readonly table = new Table();
+  private readonly uploads = new Map<string, Upload>();
+  private readonly lines = new Map<string, Line>();
+  private readonly states = new Map<string, LineState>();
+  private readonly drops = new Map<number, FileSystemHandle[]>();
+  private readonly drawn = new Set<string>();
+  private welcome: Welcome | null = null;
+  private taking: { files: number; images: number; running: number } | null = null;
+  private halted = false;
+  private showing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly tell: (told: Told, moved?: Transferable[]) => void,
+  ) {}
+
+  handle(ask: Ask): void {
+    const done = this.answer(ask);
+    if (done) void done.catch(() => undefined).then(() => this.show());
+    this.show();
+  }
+
+  private answer(ask: Ask): Promise<void> | void {
+    switch (ask.ask) {
+      case 'begin':
+        return this.begin(ask.person, ask.clinics);
+      case 'take':
+        return this.takeIn(ask.drop, ask.given, ask.last);
+      case 'stopTaking':
+        this.halted = true;
+        return;
+      case 'send':
+        return this.send(ask.key, ask.clinic, ask.urgency);
+      case 'discard':
+        this.table.studies.delete(ask.key);
+        this.judge();
+        return;
+      case 'clearSkipped':
+        this.table.skipped.clear();
+        return;
+      case 'urgency':
+        return this.reprioritize(ask.id, ask.urgency);
+      default: {
+        const upload = this.uploads.get(ask.id);
+        return upload ? this.command(upload, ask.ask) : undefined;
+      }
+    }
+  }
+
+  private command(upload: Upload, what: 'pause' | 'goOn' | 'cancel' | 'retry' | 'without' | 'dismiss' | 'granted'): Promise<void> {
+    switch (what) {
+      case 'pause':
+        return this.pause(upload);
+      case 'goOn':
+        return this.goOn(upload);
+      case 'cancel':
+      case 'dismiss':
+        return this.remove(upload);
+      case 'retry':
+        return this.retry(upload);
+      case 'without':
+        return this.without(upload);
+      case 'granted':
+        return this.find([upload]);
+    }
+  }
+
+  // ---- what was taken
+
+  private async begin(person: string, clinics: string[]): Promise<void> {
+    if (this.person === person) return;
+    this.person = person;
+    for (const clinic of clinics.slice(0, 1)) this.lineOf(clinic).greet();
+    const granted: Upload[] = [];
+    for (const kept of await recall(person)) {
+      if (this.uploads.has(kept.id)) continue;
+      const upload = Upload.recalled(kept);
+      this.uploads.set(upload.id, upload);
+      if (upload.state === 'needsPermission' && (await mayRead(upload.roots))) granted.push(upload);
+    }
+    await this.find(granted);
+  }
+
+  private async takeIn(drop: number, given: Given, last: boolean): Promise<void> {
+    const roots = this.drops.get(drop) ?? [];
+    for (const one of given) if ('handle' in one) roots.push(one.handle);
+    this.drops.set(drop, roots);
+    this.taking ??= { files: 0, images: 0, running: 0 };
+    const taking = this.taking;
+    this.halted = false;
+    taking.running += 1;
+    await take(given, (found) => {
+      taking.files += 1;
+      if ('skip' in found) {
+        this.table.skip(found.path, found.skip);
+      } else {
+        taking.images += 1;
+        this.table.add(found, drop);
+      }
+      this.show();
+    }, () => this.halted);
+    taking.running -= 1;
+    if (taking.running > 0 || !last) return;
+    this.taking = null;
+    await this.sort();
+  }
+
+  /** Everything of a drop is here: copies are told from conflicts, and what is under way already gets its files. */
+  private async sort(): Promise<void> {
+    for (const study of [...this.table.studies.values()]) {
+      await this.twins(study);
+      for (const upload of this.uploads.values()) if (upload.card.key === study.key) this.claim(upload, study);
+    }
+    this.judge();
+    for (const study of this.table.studies.values()) void this.draw(study);
+  }
+
+  /** Files that carry a number which is taken: the same content is a copy, other content a conflict. */
+  private async twins(study: Study): Promise<void> {
+    const twins = study.twins.splice(0);
+    for (const twin of twins) {
+      const first = study.instances.get(twin.facts.sop);
+      const same = first && first.facts.bytes === twin.facts.bytes && (await this.sameBytes(first, twin));
+      if (same) this.table.skip(twin.path, 'copy');
+      else {
+        study.twins.push(twin);
+        study.issues.add('otherBytes');
+      }
+    }
+  }
+
+  private async sameBytes(a: Instance, b: Instance): Promise<boolean> {
+    const [x, y] = await Promise.all([this.hash(a, 3), this.hash(b, 3)]);
+    return x.did === 'hash' && y.did === 'hash' && x.sha256.every((byte, at) => byte === y.sha256[at]);
+  }
+
+  /** A study that is under way was given again: what is missing of it is found, what is being sent is left out. */
+  private claim(upload: Upload, study: Study): void {
+    if (upload.state === 'committed') return;
+    const roots = [...study.drops].flatMap((drop) => this.drops.get(drop) ?? []);
+    if (upload.instances.length === 0 || upload.instances.includes(null) || upload.state === 'failed') {
+      upload.adopt(study);
+      if (roots.length > 0) upload.roots = roots;
+      if (!upload.paused) void this.retry(upload);
+    }
+    const mine = new Set(upload.entries.length > 0 ? upload.entries.map((entry) => entry.sop) : upload.instances.map((one) => one?.facts.sop));
+    for (const sop of [...study.instances.keys()]) {
+      if (!mine.has(sop)) continue;
+      if (upload.state === 'sending' || upload.state === 'waiting') this.table.skip(study.instances.get(sop)?.path ?? '', 'copy');
+      study.instances.delete(sop);
+    }
+    if (study.instances.size === 0) this.table.studies.delete(study.key);
+    else study.recount();
+  }
+
+  private judge(): void {
+    this.table.judge(this.welcome ?? NO_LIMITS);
+  }
+
+  private async draw(study: Study): Promise<void> {
+    const middle = study.middle();
+    if (!middle || this.drawn.has(study.key)) return;
+    this.drawn.add(study.key);
+    const { content, facts } = middle;
+    const result = await this.pool.run({ do: 'thumbnail', content, facts, size: THUMBNAIL }, () => 0);
+    if (result.did !== 'thumbnail') return;
+    const { width, height, pixels } = result;
+    this.tell({ told: 'thumbnail', key: study.key, width, height, pixels }, [pixels.buffer]);
+  }
+
+  // ---- what is under way
+
+  private async send(key: string, clinic: string, urgency: Urgency): Promise<void> {
+    const study = this.table.studies.get(key);
+    if (!study) return;
+    const roots = [...study.drops].flatMap((drop) => this.drops.get(drop) ?? []);
+    const upload = new Upload(crypto.randomUUID(), this.person, clinic, cardOf(study), urgency, Date.now(), roots);
+    upload.adopt(study);
+    this.uploads.set(upload.id, upload);
+    this.table.studies.delete(key);
+    this.judge();
+    await this.save(upload);
+    await this.start(upload);
+  }
+
+  private async save(upload: Upload): Promise<void> {
+    if (this.uploads.has(upload.id)) upload.kept = await keep(upload.toKeep());
+  }
+
+  /** From wherever it is to being offered; other tabs of the same person are kept out. */
+  private async start(upload: Upload): Promise<void> {
+    upload.turn += 1;
+    const turn = upload.turn;
+    upload.state = upload.raw ? 'waiting' : 'hashing';
+    if (!upload.release) {
+      const free = await this.lock(upload, turn);
+      if (!free || upload.turn !== turn) return;
+    }
+    if (!upload.raw && !(await this.announce(upload, turn))) return;
+    if (upload.turn !== turn || !upload.raw) return;
+    upload.state = 'waiting';
+    upload.stopped();
+    const sizes = upload.entries.map((entry) => entry.bytes);
+    const { id: key, raw, urgency, since } = upload;
+    this.lineOf(upload.clinic).offer({ key, raw, sizes, urgency, offered: decodeManifest(raw).urgency, since });
+  }
+
+  private lock(upload: Upload, turn: number): Promise<boolean> {
+    const name = `medrelay-upload:${upload.person}:${upload.card.uid}`;
+    if (!('locks' in navigator)) return Promise.resolve(true);
+    const before = upload.state;
+    return new Promise((decide) => {
+      const late = setTimeout(() => {
+        if (upload.turn === turn) upload.state = 'elsewhere';
+        this.show();
+      }, 300);
+      void navigator.locks.request(name, async () => {
+        clearTimeout(late);
+        if (upload.turn !== turn) {
+          decide(false);
+          return;
+        }
+        upload.state = before;
+        const held = new Promise<void>((release) => (upload.release = release));
+        decide(await this.stillOpen(upload));
+        await held;
+      });
+    });
+  }
+
+  /** Another tab may have finished the study while this one waited. */
+  private async stillOpen(upload: Upload): Promise<boolean> {
+    const kept = upload.kept ? await look(upload.id) : undefined;
+    if (!kept?.receipt) return true;
+    upload.receipt = kept.receipt;
+    upload.committedAt = kept.receipt.at;
+    upload.state = 'committed';
+    this.unlock(upload);
+    this.show();
+    return false;
+  }
+
+  private unlock(upload: Upload): void {
+    upload.release?.();
+    upload.release = null;
+  }
+
+  /** Hashes every image and makes the manifest; false when nothing is left of the study, or it is no longer wanted. */
+  private async announce(upload: Upload, turn: number): Promise<boolean> {
+    const instances = upload.instances.filter((one) => one !== null);
+    const entries: (Entry | null)[] = new Array<Entry | null>(instances.length).fill(null);
+    upload.hashed = 0;
+    let next = 0;
+    const work = async () => {
+      while (next < instances.length && upload.turn === turn) {
+        const at = next;
+        next += 1;
+        const one = instances[at]!;
+        const result = await this.hash(one, upload.urgency);
+        upload.hashed += 1;
+        const { sop, sopClass, syntax, bytes } = one.facts;
+        if (result.did === 'hash' && result.bytes === bytes) entries[at] = { sop, sopClass, syntax, bytes, sha256: result.sha256 };
+        else upload.fault('unreadable', one.path);
+        this.show();
+      }
+    };
+    await Promise.all(Array.from({ length: HASHING }, work));
+    if (upload.turn !== turn) return false;
+    const whole = instances.filter((_, at) => entries[at] !== null);
+    if (whole.length === 0) {
+      upload.state = 'failed';
+      this.unlock(upload);
+      return false;
+    }
+    upload.announce(entries.filter((entry) => entry !== null), whole, `person:${this.person}`, Date.now() * 1_000, upload.id);
+    await this.save(upload);
+    return upload.turn === turn;
+  }
+
+  private hash(one: Instance, urgency: number): Promise<Result> {
+    return this.pool.run({ do: 'hash', content: one.content, start: one.facts.start }, () => urgency);
+  }
+
+  private async pause(upload: Upload): Promise<void> {
+    if (upload.state === 'committed') return;
+    upload.turn += 1;
+    upload.paused = true;
+    upload.state = 'paused';
+    upload.stopped();
+    this.lines.get(upload.clinic)?.withdraw(upload.id);
+    this.unlock(upload);
+    await this.save(upload);
+  }
+
+  private async goOn(upload: Upload): Promise<void> {
+    upload.paused = false;
+    await this.save(upload);
+    await this.restart(upload);
+  }
+
+  private async retry(upload: Upload): Promise<void> {
+    upload.paused = false;
+    upload.clearFaults();
+    this.lines.get(upload.clinic)?.withdraw(upload.id);
+    this.lines.get(upload.clinic)?.hurry();
+    await this.restart(upload);
+  }
+
+  private async restart(upload: Upload): Promise<void> {
+    if (upload.state === 'committed') return;
+    if (upload.instances.length > 0) await this.start(upload);
+    else if (upload.roots.length === 0) upload.state = 'needsFiles';
+    else if (await mayRead(upload.roots)) await this.find([upload]);
+    else upload.state = 'needsPermission';
+  }
+
+  /** Leaves out what does not go, so that the rest is a study that can be finished. */
+  private async without(upload: Upload): Promise<void> {
+    const stays = (index: number) => !upload.lost.has(index) && upload.instances[index] !== null;
+    const entries = upload.entries.filter((_, index) => stays(index));
+    const instances = upload.instances.filter((one, index) => one !== null && stays(index)).filter((one) => one !== null);
+    if (entries.length === 0) return;
+    this.lines.get(upload.clinic)?.withdraw(upload.id);
+    upload.clearFaults();
+    upload.announce(entries, instances, `person:${this.person}`, Date.now() * 1_000, crypto.randomUUID());
+    await this.save(upload);
+    await this.start(upload);
+  }
+
+  private async remove(upload: Upload): Promise<void> {
+    upload.turn += 1;
+    this.lines.get(upload.clinic)?.withdraw(upload.id);
+    this.uploads.delete(upload.id);
+    this.unlock(upload);
+    await forget(upload.id);
+  }
+
+  private async reprioritize(id: string, urgency: Urgency): Promise<void> {
+    const upload = this.uploads.get(id);
+    if (!upload) return;
+    upload.urgency = urgency;
+    this.lines.get(upload.clinic)?.reprioritize(id, urgency);
+    await this.save(upload);
+  }
+
+  /** Finds the files of studies that were under way when the page was closed. */
+  private async find(uploads: Upload[]): Promise<void> {
+    if (uploads.length === 0) return;
+    for (const upload of uploads) upload.state = 'finding';
+    const table = new Table();
+    const roots: FileSystemHandle[] = [];
+    for (const root of uploads.flatMap((upload) => upload.roots)) {
+      const known = await Promise.all(roots.map((other) => other.isSameEntry(root)));
+      if (!known.includes(true)) roots.push(root);
+    }
+    await take(roots.map((handle) => ({ handle })), (found) => {
+      if (!('skip' in found)) table.add(found, 0);
+    }, () => false);
+    for (const upload of uploads) {
+      const study = table.studies.get(upload.card.key);
+      if (!study) {
+        upload.state = 'needsFiles';
+        continue;
+      }
+      upload.adopt(study);
+      if (upload.paused) upload.state = 'paused';
+      else void this.start(upload).then(() => this.show());
+    }
+  }
+
+  // ---- the lines
+
+  private lineOf(clinic: string): Line {
+    const known = this.lines.get(clinic);
+    if (known) return known;
+    const scheme = self.location.protocol === 'https:' ? 'wss' : 'ws';
+    const line = new Line(`${scheme}://${self.location.host}/link?clinic=${encodeURIComponent(clinic)}`, {
+      pack: (key, index) => this.pack(key, index),
+      told: (step) => this.stepped(step),
+      welcomed: (welcome) => {
+        this.welcome = welcome;
+        this.judge();
+        this.show();
+      },
+      moved: (key, index, share) => {
+        this.uploads.get(key)?.moved(index, share);
+        this.show();
+      },
+      traffic: (key, bytes) => this.uploads.get(key)?.went(bytes, Date.now()),
+      state: (state) => {
+        this.states.set(clinic, state);
+        if (state === 'broken') for (const upload of this.uploads.values()) if (upload.clinic === clinic) upload.stopped();
+        this.show();
+      },
+    });
+    this.lines.set(clinic, line);
+    return line;
+  }
+
+  private async pack(key: string, index: number): Promise<{ info: { bytes: number; sha256: Uint8Array }; data: Uint8Array | Blob } | null> {
+    const upload = this.uploads.get(key);
+    const [instance, entry] = [upload?.instances[index], upload?.entries[index]];
+    if (!upload || !entry) return null;
+    if (!instance) {
+      upload.lost.add(index);
+      upload.fault('missing', entry.sop);
+      return null;
+    }
+    const { content, facts } = instance;
+    const result = await this.pool.run({ do: 'pack', content, facts, sha256: entry.sha256 }, () => upload.urgency);
+    if (result.did === 'pack') {
+      upload.made(index, result.bytes);
+      return { info: { bytes: result.bytes, sha256: result.sha256 }, data: result.pack };
+    }
+    upload.lost.add(index);
+    upload.fault(result.did === 'failed' ? result.why : 'unreadable', instance.path);
+    return null;
+  }
+
+  private stepped(step: Extract<Step, { do: 'known' | 'stored' | 'refused' | 'withdrawn' | 'committed' }>): void {
+    const upload = this.uploads.get(step.key);
+    if (!upload) return;
+    switch (step.do) {
+      case 'known':
+        upload.known(step.have, step.bytes);
+        upload.state = step.have === upload.entries.length ? 'checking' : 'sending';
+        break;
+      case 'stored':
+        upload.stored(step.index, step.outcome, step.known);
+        if (upload.there === upload.entries.length) upload.state = 'checking';
+        break;
+      case 'refused':
+        upload.fault(`code${step.code}`, step.index === null ? '' : (upload.instances[step.index]?.path ?? ''));
+        if (step.index !== null) upload.lost.add(step.index);
+        else this.failed(upload);
+        break;
+      case 'withdrawn':
+        this.failed(upload);
+        break;
+      case 'committed':
+        void this.committed(upload, step.receipt, step.signature).then(() => this.show());
+    }
+    this.show();
+  }
+
+  private failed(upload: Upload): void {
+    upload.state = 'failed';
+    upload.stopped();
+    this.unlock(upload);
+  }
+
+  private async committed(upload: Upload, receipt: Uint8Array, signature: Uint8Array): Promise<void> {
+    const [bytes, signed] = [receipt.slice(), signature.slice()];
+    const key = this.welcome?.receiptKey.slice();
+    if (!upload.raw || !key || !(await proves(upload.raw, bytes, signed, key))) {
+      upload.fault('receipt', '');
+      this.failed(upload);
+      return;
+    }
+    upload.receipt = { bytes, signature: signed, at: Date.now() };
+    upload.committedAt = upload.receipt.at;
+    upload.state = 'committed';
+    upload.instances = [];
+    await this.save(upload);
+    this.unlock(upload);
+  }
+
+  // ---- what is shown
+
+  private show(): void {
+    this.showing ??= setTimeout(() => {
+      this.showing = undefined;
+      this.tell({ told: 'snapshot', snapshot: this.snapshot() });
+    }, SHOW_MS);
+  }
+
+  private snapshot(): Snapshot {
+    const now = Date.now();
+    const names = (study: Study) => [...this.table.studies.values()]
+      .filter((other) => fingerprint(other.patient) !== fingerprint(study.patient) && [...other.drops].some((drop) => study.drops.has(drop)))
+      .map((other) => other.patient.name || other.patient.id);
+    const drafts = [...this.table.studies.values()].map((study): Draft => ({
+      ...cardOf(study), issues: [...study.issues], conflicts: study.twins.length, others: [...new Set(names(study))].slice(0, 8),
+    }));
+    return {
+      taking: this.taking ? { files: this.taking.files, images: this.taking.images } : null,
+      drafts: this.taking ? [] : drafts,
+      sending: [...this.uploads.values()].map((upload) => upload.view(now)).sort((a, b) => Number(a.state === 'committed') - Number(b.state === 'committed') || a.urgency - b.urgency),
+      skipped: [...this.table.skipped].map(([why, line]) => ({ why, ...line })),
+      line: worst([...this.states.values()]),
+      limits: this.welcome ? { instanceBytes: this.welcome.instanceBytes, entries: this.welcome.entries } : null,
+    };
+  }
+}
+
+function cardOf(study: Study): Card {
+  const { key, uid, patient, first, bytes, images } = study;
+  const { bodyPart, studyDate, studyTime, description, accession } = first;
+  return {
+    key, uid, patient, bodyPart, studyDate, studyTime, description, accession, bytes, images,
+    modalities: [...study.modalities].sort(),
+    series: study.series.size,
+    instances: study.instances.size,
+  };
+}
+
+const ORDER: LineState[] = ['signedOut', 'closed', 'incompatible', 'notAllowed', 'broken', 'connecting', 'open', 'idle'];
+
+function worst(states: LineState[]): LineState {
+  return ORDER.find((state) => states.includes(state)) ?? 'idle';
+}
+
+async function mayRead(roots: FileSystemHandle[]): Promise<boolean> {
+  for (const root of roots) {
+    const handle = root as FileSystemHandle & { queryPermission?(how: { mode: 'read' }): Promise<PermissionState> };
+    const state = await handle.queryPermission?.({ mode: 'read' }).catch(() => 'denied' as const);
+    if (state !== 'granted') return false;
+  }
+  return roots.length > 0;
+}
