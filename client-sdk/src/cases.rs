@@ -39,8 +39,8 @@ pub struct Case {
     pub priority: Priority,
     /// `single_senior` or `double`.
     pub policy: String,
-    /// `submitted`, `ready`, `in_progress`, `preliminary`, `verifying`, `final`, `delivered` or
-    /// `closed`.
+    /// `submitted`, `ready`, `in_progress`, `preliminary`, `verifying`, `returned`, `final`,
+    /// `delivered` or `closed`.
     pub stage: String,
     /// Who signed the preliminary report that waits or is being verified.
     pub preliminary_by: Option<String>,
@@ -52,6 +52,12 @@ pub struct Case {
     pub deadline: i64,
     /// Images came after it was opened, and nobody has dealt with them yet.
     pub late_images: bool,
+    /// Who is to take it, if a coordinator has said so.
+    #[serde(default)]
+    pub assigned: Option<String>,
+    /// How often it was returned to the clinic.
+    #[serde(default)]
+    pub returns: i64,
     /// Grows with every change.
     pub version: i64,
 }
@@ -153,7 +159,8 @@ struct Queue {
 }
 
 impl Client {
-    /// The cases that wait at the caller's centres, in the order in which they should be read.
+    /// The first 200 cases that wait at the caller's centres, in the order in which they should be
+    /// read.
     ///
     /// # Errors
     /// See [`Error`].
@@ -211,6 +218,25 @@ impl Client {
         let mut body = claim.proof();
         body["reason"] = reason.into();
         self.post(&format!("/api/v1/cases/{}/release", escaped(&claim.case.id)), &body).await
+    }
+
+    /// Returns a case that the caller holds to its clinic: `code` is that of a return request, such
+    /// as `POSITIONING`.
+    ///
+    /// # Errors
+    /// `CLAIM_LOST` when it has ended; see [`Error`].
+    pub async fn return_case(&self, claim: &Claim, code: &str, text: &str) -> Result<Case, Error> {
+        let body = serde_json::json!({ "proof": claim.proof(), "code": code, "text": text });
+        self.post(&format!("/api/v1/cases/{}/return", escaped(&claim.case.id)), &body).await
+    }
+
+    /// Sends a returned case again, with a word about what was done.
+    ///
+    /// # Errors
+    /// `STATE_CONFLICT` when it is not with the clinic; see [`Error`].
+    pub async fn resubmit(&self, id: &str, text: &str) -> Result<Case, Error> {
+        let body = serde_json::json!({ "text": text });
+        self.post(&format!("/api/v1/cases/{}/resubmit", escaped(id)), &body).await
     }
 
     /// Takes a case from whoever holds it; their text is kept. No patient data in the reason.

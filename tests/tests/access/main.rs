@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use medrelay::edge::describe;
-use medrelay_client::{DeliveryQuery, NewOrder, StudyQuery, Text};
+use medrelay_client::{Claim, DeliveryQuery, NewOrder, StudyQuery, Text};
 use medrelay_core::people::Role;
 use medrelay_core::time::Span;
 use medrelay_dicom::phantom::{Modality as Kind, PhantomPatient, PhantomSpec};
@@ -157,11 +157,14 @@ struct Objects {
     paper: String,
     study: String,
     instance: String,
+    /// UIDs of the study, its series and the instance.
+    uids: [String; 3],
     case: String,
     report: String,
     delivery: String,
     agreement: String,
     destination: String,
+    finding: String,
     centre: String,
 }
 
@@ -239,9 +242,12 @@ impl Scene {
     fn is_told(&self, body: &str) -> bool {
         let objects = [&self.current, &self.expired];
         objects.iter().any(|it| {
-            [&it.order, &it.study, &it.case, &it.report, &it.delivery, &it.agreement]
+            let clinical = [&it.order, &it.study, &it.case, &it.report, &it.delivery];
+            [clinical.as_slice(), &[&it.agreement, &it.finding]]
+                .concat()
                 .iter()
                 .any(|id| body.contains(id.as_str()))
+                || body.contains(&it.uids[0])
         }) || body.contains(&self.person)
             || body.contains(&self.clinic)
     }
@@ -275,9 +281,12 @@ impl Scene {
             "cases" => objects.case.clone(),
             "reports" => objects.report.clone(),
             "deliveries" => objects.delivery.clone(),
+            "findings" => objects.finding.clone(),
+            "centres" => self.current.centre.clone(),
             _ => made_up_id(),
         };
         let path = pattern.replace("{id}", &nothing(&id));
+        let path = named_in_dicom(&path, &objects.uids, made_up);
         let url = format!("{}{path}", self.base);
         let mut request = self.http.request(Method::from_bytes(method.as_bytes())?, url);
         if let Some(person) = who {
@@ -337,6 +346,14 @@ impl Scene {
                 json!({ "clinic": clinic, "name": "甲", "ae_title": &name[..name.len().min(16)] })
             }
             "POST /api/v1/clinics/{id}/join-codes" => json!({ "name": "甲" }),
+            "POST /api/v1/cases/{id}/return" => json!({ "proof": proof, "code": "MOTION" }),
+            "POST /api/v1/cases/{id}/resubmit" => json!({ "text": "" }),
+            "POST /api/v1/cases/{id}/assign" => json!({ "person": null }),
+            "POST /api/v1/cases/{id}/findings" => json!({ "code": "FREE_GAS", "text": "甲" }),
+            "POST /api/v1/findings/{id}/acknowledge" => json!({ "read_back": "甲有游离气体" }),
+            "POST /api/v1/findings/{id}/settle" => json!({ "disposition": "observe" }),
+            "POST /api/v1/findings/{id}/false-alarm" => json!({ "reason": "甲" }),
+            "PUT /api/v1/cases/{id}/annotations" => json!({ "proof": proof, "body": {} }),
             "POST /api/v1/cases/{id}/messages" => json!({ "kind": "notice", "text": "甲" }),
             "POST /api/v1/orders" => json!({
                 "clinic": clinic, "patient_id": "P9", "patient_name": "甲", "modality": "CT",
@@ -366,6 +383,17 @@ fn template(clinic: &str) -> Value {
         "organization": clinic, "own": false, "kind": "phrase", "name": "未见异常",
         "findings": "未见异常。",
     })
+}
+
+/// The path of DICOMweb to an image, or to one that is made up.
+fn named_in_dicom(path: &str, uids: &[String; 3], made_up: bool) -> String {
+    let mut path = path.replace("{frames}", "1").replace("{frame}", "1");
+    path = path.replace("{path}", "00100020");
+    for (name, uid) in ["{study}", "{series}", "{instance}"].into_iter().zip(uids) {
+        let made_up = if made_up { format!("2.25.{}", nonce()) } else { uid.clone() };
+        path = path.replace(name, &made_up);
+    }
+    path
 }
 
 /// A gateway of clinic A, and the handle of a second code.
@@ -440,6 +468,7 @@ async fn read_and_signed(
     let second = consortium.numbered(centre, Verifier, 2).await?;
     let text = Text::new("甲", "乙");
     let mut claim = first.next_case().await?;
+    let finding = found(&first, &claim).await?;
     let mut report = first.sign(&claim, &text).await?;
     if report.kind == "preliminary" {
         claim = second.next_case().await?;
@@ -456,14 +485,31 @@ async fn read_and_signed(
         paper,
         order: order.id,
         instance: detail.series[0].instances[0].id.clone(),
+        uids: [
+            study.uid.clone(),
+            detail.series[0].uid.clone(),
+            detail.series[0].instances[0].uid.clone(),
+        ],
         study: study.id,
         case: claim.case.id,
         report: report.id,
         delivery: deliveries.first().context("a delivery")?.id.clone(),
         agreement: consortium.pact(pact).to_owned(),
         destination: destination.to_owned(),
+        finding,
         centre: consortium.at(centre).to_owned(),
     })
+}
+
+/// A critical finding and something drawn, under a claim.
+async fn found(reader: &Person, claim: &Claim) -> Result<String> {
+    let path = |what: &str| format!("/api/v1/cases/{}/{what}", claim.case.id);
+    let finding = json!({ "code": "FREE_GAS", "text": "甲" });
+    let finding: Value = reader.call(Method::POST, &path("findings"), &finding).await?;
+    let proof = json!({ "token": claim.token, "fence": claim.fence });
+    let drawn = json!({ "proof": proof, "body": { "arrows": [] } });
+    let _: Value = reader.call(Method::PUT, &path("annotations"), &drawn).await?;
+    finding["id"].as_str().map(str::to_owned).context("an identifier")
 }
 
 /// A list holds what its caller may see: one's own, one's partners', nobody else's.
@@ -476,6 +522,8 @@ async fn lists_hold_what_single_objects_allow() -> Result<()> {
             ("/api/v1/orders", scene.current.order.as_str()),
             ("/api/v1/studies", scene.current.study.as_str()),
             ("/api/v1/cases", scene.current.case.as_str()),
+            ("/api/v1/findings", scene.current.finding.as_str()),
+            ("/api/v1/messages", scene.current.case.as_str()),
         ]);
         for (list, id) in lists {
             for (place, role, sees) in [
@@ -497,7 +545,15 @@ async fn lists_hold_what_single_objects_allow() -> Result<()> {
         }
         // What was read by the county hospital is gone from its lists with the agreement.
         let county = consortium.person(County, Coordinator).await?;
-        for list in ["/api/v1/orders", "/api/v1/studies", "/api/v1/cases", "/api/v1/deliveries"] {
+        let gone = [
+            "/api/v1/orders",
+            "/api/v1/studies",
+            "/api/v1/cases",
+            "/api/v1/deliveries",
+            "/api/v1/findings",
+            "/api/v1/messages",
+        ];
+        for list in gone {
             let page: Value = county.get(list).await?;
             ensure!(page["items"] == json!([]), "{list} still shows: {page}");
         }

@@ -22,6 +22,8 @@ pub enum About {
     Owned,
     /// Something that clinic A's centre knows of, too, while their agreement is in force.
     Shared,
+    /// The centre itself: only its own people know of it in this way.
+    Centre,
     /// An agreement of clinic A: both of its sides' administrators know of it in any case.
     Pact,
 }
@@ -61,6 +63,7 @@ const SEEN: &[(Role, Place)] = &[
     (Verifier, Lead),
     (Coordinator, Lead),
 ];
+const GIVEN_HERE: &[(Role, Place)] = &[(Coordinator, Lead)];
 const READ_HERE: &[(Role, Place)] = &[(Reporter, Lead), (Verifier, Lead)];
 const HELD_HERE: &[(Role, Place)] = &[(Reporter, Lead), (Verifier, Lead), (Coordinator, Lead)];
 const FREED_HERE: &[(Role, Place)] = &[(Verifier, Lead), (Coordinator, Lead)];
@@ -172,12 +175,29 @@ pub const TABLE: &[Line] = &[
     // A reporter may take over too, from themselves in a second window.
     line("POST /api/v1/cases/{id}/take-over", About::Shared, CLINICAL, FREED_HERE),
     line("GET /api/v1/cases/{id}/messages", About::Shared, CLINICAL, SEEN),
+    // A notice is the centre's; both sides discuss.
+    line("POST /api/v1/cases/{id}/messages", About::Shared, CLINICAL, HELD_HERE),
+    line("GET /api/v1/messages", About::List, CLINICAL, &[]),
     line(
-        "POST /api/v1/cases/{id}/messages",
+        "POST /api/v1/cases/{id}/return",
         About::Shared,
         &[Reporter, Verifier, Coordinator],
         HELD_HERE,
     ),
+    line("POST /api/v1/cases/{id}/resubmit", About::Shared, &[Technician, Doctor], ASKED),
+    line("POST /api/v1/cases/{id}/assign", About::Shared, &[Coordinator], GIVEN_HERE),
+    line("GET /api/v1/centres/{id}/readers", About::Centre, &[Coordinator], GIVEN_HERE),
+    line("GET /api/v1/cases/{id}/priors", About::Shared, CLINICAL, SEEN),
+    line("POST /api/v1/cases/{id}/findings", About::Shared, READERS, READ_HERE),
+    line("GET /api/v1/cases/{id}/findings", About::Shared, CLINICAL, SEEN),
+    line("GET /api/v1/findings", About::List, CLINICAL, &[]),
+    line("GET /api/v1/findings/codes", About::List, CLINICAL, &[]),
+    line("POST /api/v1/findings/{id}/acknowledge", About::Shared, &[Technician, Doctor], ASKED),
+    line("POST /api/v1/findings/{id}/settle", About::Shared, &[Technician, Doctor], ASKED),
+    line("POST /api/v1/findings/{id}/false-alarm", About::Shared, READERS, READ_HERE),
+    line("GET /api/v1/cases/{id}/annotations", About::Shared, READERS, READ_HERE),
+    line("PUT /api/v1/cases/{id}/annotations", About::Shared, READERS, READ_HERE),
+    line("GET /api/v1/reports/{id}/annotations", About::Shared, CLINICAL, SEEN),
     line("PUT /api/v1/cases/{id}/draft", About::Shared, READERS, READ_HERE),
     line("GET /api/v1/cases/{id}/drafts", About::Shared, READERS, READ_HERE),
     line("POST /api/v1/cases/{id}/sign", About::Shared, READERS, READ_HERE),
@@ -197,7 +217,71 @@ pub const TABLE: &[Line] = &[
         &[(Coordinator, Lead), (Admin, ClinicA), (Admin, Lead)],
     ),
     line("GET /api/v1/audit", About::List, &[Auditor], &[]),
+    line("GET /api/v1/system", About::List, ADMIN, &[]),
+    line("GET /api/v1/statistics", About::List, &[Coordinator, Admin], &[]),
     line("GET /api/v1/audit/kinds", About::List, &[Auditor], &[]),
+    line("GET /dicomweb/studies", About::List, CLINICAL, &[]),
+    line("GET /dicomweb/series", About::List, CLINICAL, &[]),
+    line("GET /dicomweb/instances", About::List, CLINICAL, &[]),
+    line("GET /dicomweb/studies/{study}/series", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/instances", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/series/{series}/instances", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/metadata", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/series/{series}/metadata", About::Shared, CLINICAL, SEEN),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/metadata",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/frames/{frames}",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
+    line("GET /dicomweb/studies/{study}/rendered", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/thumbnail", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/series/{series}/rendered", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/series/{series}/thumbnail", About::Shared, CLINICAL, SEEN),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/thumbnail",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/frames/{frame}/rendered",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/frames/{frame}/thumbnail",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
+    line("GET /dicomweb/studies/{study}", About::Shared, CLINICAL, SEEN),
+    line("GET /dicomweb/studies/{study}/series/{series}", About::Shared, CLINICAL, SEEN),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
+    line(
+        "GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}",
+        About::Shared,
+        CLINICAL,
+        SEEN,
+    ),
 ];
 
 impl Line {
@@ -206,6 +290,9 @@ impl Line {
         let tree = matches!(role, Admin | Auditor);
         // An agreement has two sides, and the clinic's administrator knows nothing of the other.
         if self.route == "POST /api/v1/agreements" {
+            return place == Lead;
+        }
+        if self.about == About::Centre {
             return place == Lead;
         }
         match (self.about, place) {
