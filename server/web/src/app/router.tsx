@@ -6,6 +6,7 @@ import { adminRoutes } from '@/areas/admin/routes';
 import { clinicRoutes } from '@/areas/clinic/routes';
 import { readerRoutes } from '@/areas/reader/routes';
 import { technicianRoutes } from '@/areas/technician/routes';
+import { viewerRoutes } from '@/areas/viewer/routes';
 
 import { NotFound, PageFailed } from './errors';
 import { homeOf } from './menu';
@@ -37,6 +38,7 @@ const home = createRoute({
 const tree = root.addChildren([
   home,
   ...accountRoutes(root),
+  ...viewerRoutes(root),
   signedIn.addChildren([
     ...technicianRoutes(signedIn),
     ...readerRoutes(signedIn),

@@ -1,0 +1,439 @@
+// One pane: its stack, where it stands in it, and how it is drawn. An image that is not there never holds anything up.
+import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
+
+import { length, lettersOf, minus } from '../dicom/geometry';
+import type { Frame, Stack } from '../dicom/model';
+import type { PaneState, Point } from '../types';
+
+import { fileWindows, rangeOf, windowOf, type Window } from './presets';
+import type { Scheduler } from './schedule';
+import { Signal } from './signal';
+
+/** A line of another plane in this one, in pixels of the pane. */
+export interface CrossLine {
+  of: number;
+  from: [number, number];
+  to: [number, number];
+}
+
+export interface PaneView {
+  stack: Stack | null;
+  /** The image that is wanted. */
+  index: number;
+  /** The image on the screen; another than the wanted one while that is under way. */
+  shown: number | null;
+  failed: boolean;
+  window: Window | null;
+  invert: boolean;
+  /** Screen pixels for a pixel of the image. */
+  zoom: number;
+  pixelsPerMillimetre: number | null;
+  letters: { top: string; right: string; bottom: string; left: string } | null;
+  /** Pictures per second; 0 stands still. */
+  cine: number;
+  cross: { centre: [number, number]; lines: CrossLine[] } | null;
+}
+
+export interface PaneHost {
+  scheduler: Scheduler;
+  viewportOf(key: number): StackViewport | null;
+  scrolled(pane: Pane): void;
+  windowed(pane: Pane): void;
+  moved(pane: Pane): void;
+  shown(frame: Frame): void;
+}
+
+const empty: PaneView = {
+  stack: null, index: 0, shown: null, failed: false, window: null, invert: false, zoom: 1, pixelsPerMillimetre: null, letters: null, cine: 0, cross: null,
+};
+
+export class Pane {
+  readonly view = new Signal<PaneView>(empty);
+  direction: 1 | -1 = 1;
+  private placed: Stack | null = null;
+  private drawing = false;
+  private again = false;
+  private pending: Partial<PaneState> | null = null;
+  private quiet = false;
+  private element: HTMLDivElement | null = null;
+  /** Whether somebody chose this window, or the protocol; else it is the image's own. */
+  private ownWindow: Window | null = null;
+
+  constructor(
+    readonly key: number,
+    private host: PaneHost,
+  ) {}
+
+  private get viewport(): StackViewport | null {
+    return this.host.viewportOf(this.key);
+  }
+
+  get frame(): Frame | null {
+    const { stack, index } = this.view.get();
+    return stack?.frames[index] ?? null;
+  }
+
+  get shownFrame(): Frame | null {
+    const { stack, shown } = this.view.get();
+    return shown === null ? null : (stack?.frames[shown] ?? null);
+  }
+
+  attach(element: HTMLDivElement): void {
+    this.element = element;
+    this.placed = null;
+    element.addEventListener(Enums.Events.VOI_MODIFIED, this.onWindow);
+    element.addEventListener(Enums.Events.CAMERA_MODIFIED, this.onCamera);
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, this.onCamera);
+    void this.draw();
+  }
+
+  detach(): void {
+    if (this.placed && this.viewport) this.pending = this.capture();
+    this.element?.removeEventListener(Enums.Events.VOI_MODIFIED, this.onWindow);
+    this.element?.removeEventListener(Enums.Events.CAMERA_MODIFIED, this.onCamera);
+    this.element?.removeEventListener(Enums.Events.IMAGE_RENDERED, this.onCamera);
+    this.element = null;
+    this.placed = null;
+  }
+
+  /** Puts a stack into the pane. */
+  show(stack: Stack | null, how: { index?: number; window?: Window | null; state?: Partial<PaneState>; cine?: number } = {}): void {
+    const known = stack?.frames.length ?? 0;
+    const index = Math.min(Math.max(0, how.index ?? (stack?.kind === 'clip' ? 0 : Math.floor((known - 1) / 2))), Math.max(0, known - 1));
+    this.pending = how.state ?? null;
+    this.ownWindow = how.state?.window ?? how.window ?? defaultWindow(stack);
+    this.placed = null;
+    this.view.set({ ...empty, stack, index, cine: how.cine ?? 0, window: this.ownWindow });
+    if (!stack) this.clear();
+    void this.draw();
+  }
+
+  /** More is known of the stack that is shown: everything stays where it is. */
+  renew(stack: Stack): void {
+    const before = this.view.get();
+    const old = before.stack?.frames[before.index];
+    const at = old ? stack.frames.findIndex((frame) => frame.imageId === old.imageId) : -1;
+    const middle = stack.kind === 'clip' ? 0 : Math.floor((stack.frames.length - 1) / 2);
+    const index = at >= 0 ? at : Math.min(Math.max(0, stack.frames.length - 1), middle);
+    if (this.placed && this.viewport) this.pending = this.capture();
+    if (!this.ownWindow) this.ownWindow = defaultWindow(stack);
+    this.placed = null;
+    this.view.patch({ stack, index, shown: null });
+    void this.draw();
+  }
+
+  /** Goes to an image; at once, whether it is there or not. */
+  goTo(index: number, by: 'hand' | 'sync' | 'cine'): void {
+    const { stack, index: before } = this.view.get();
+    if (!stack) return;
+    const next = Math.min(stack.frames.length - 1, Math.max(0, Math.round(index)));
+    if (next < 0 || next === before) return;
+    this.direction = next > before ? 1 : -1;
+    this.view.patch({ index: next, failed: this.host.scheduler.stateOf(stack.id, next) === 'failed' });
+    void this.draw();
+    if (by !== 'sync') this.host.scrolled(this);
+  }
+
+  /** An image came, or went wrong. */
+  arrived(stack: string, index: number): void {
+    const view = this.view.get();
+    if (view.stack?.id !== stack) return;
+    if (view.shown === view.index && index !== view.index) return;
+    void this.draw();
+  }
+
+  /** The pixels of the image on the screen have changed (a plane that is cut out of more slices than before). */
+  redrawWith(image: Types.IImage): void {
+    const viewport = this.viewport;
+    if (!viewport || this.placed === null) return;
+    viewport.renderImageObject(image);
+  }
+
+  /** Draws again from nothing, with the state as it was (the graphics have changed). */
+  startOver(): void {
+    const window = this.view.get().window;
+    this.pending = { ...this.pending, ...this.last, window };
+    this.placed = null;
+    void this.draw();
+  }
+
+  private last: Partial<PaneState> = {};
+
+  private async draw(): Promise<void> {
+    if (this.drawing) {
+      this.again = true;
+      return;
+    }
+    this.drawing = true;
+    try {
+      do {
+        this.again = false;
+        await this.drawOnce();
+      } while (this.again);
+    } finally {
+      this.drawing = false;
+    }
+  }
+
+  private async drawOnce(): Promise<void> {
+    const viewport = this.viewport;
+    const { stack, index } = this.view.get();
+    if (!viewport || !stack || stack.frames.length === 0) return;
+    const { scheduler } = this.host;
+    const there = scheduler.stateOf(stack.id, index) === 'there' ? index : scheduler.nearest(stack.id, index);
+    if (there === null) {
+      if (this.view.get().shown !== null) this.clear();
+      this.view.patch({ shown: null });
+      return;
+    }
+    try {
+      if (this.placed !== stack) {
+        await this.place(viewport, stack, there);
+      } else if (viewport.getCurrentImageIdIndex() !== there) {
+        await viewport.setImageIdIndex(there);
+      }
+    } catch {
+      // The image went while it was put up (memory, another stack): the next arrival draws again.
+      return;
+    }
+    if (this.view.get().stack !== stack) return;
+    this.view.patch({ shown: there });
+    this.measure();
+    const frame = stack.frames[there];
+    if (frame && there === index) this.host.shown(frame);
+  }
+
+  private async place(viewport: StackViewport, stack: Stack, there: number): Promise<void> {
+    this.quiet = true;
+    try {
+      await viewport.setStack(stack.frames.map((frame) => frame.imageId), there);
+      this.placed = stack;
+      if (this.ownWindow && !isColour(stack)) viewport.setProperties({ voiRange: rangeOf(this.ownWindow) });
+      if (this.pending) this.apply(viewport, this.pending);
+      this.pending = null;
+      viewport.render();
+    } finally {
+      this.quiet = false;
+    }
+    this.readWindow(viewport);
+  }
+
+  private clear(): void {
+    this.placed = null;
+    const canvas = this.viewport?.getCanvas();
+    canvas?.getContext('2d')?.clearRect(0, 0, canvas.width, canvas.height);
+  }
+
+  /** How the image stands now, for saving and for after a change of stacks. */
+  capture(): PaneState {
+    const { stack, index, invert } = this.view.get();
+    const frame = stack?.frames[index];
+    const viewport = this.placed ? this.viewport : null;
+    const how = viewport?.getViewPresentation();
+    const camera = viewport?.getCamera();
+    const state: PaneState = {
+      stack: stack?.id ?? null,
+      sop: frame?.sop ?? null,
+      frame: frame?.frame ?? 1,
+      window: this.ownWindow,
+      invert,
+      rotation: how?.rotation ?? 0,
+      flipH: camera?.flipHorizontal === true,
+      flipV: camera?.flipVertical === true,
+      zoom: how?.zoom ?? 1,
+      pan: how?.pan ? [how.pan[0], how.pan[1]] : [0, 0],
+    };
+    return state;
+  }
+
+  private apply(viewport: StackViewport, state: Partial<PaneState>): void {
+    if (state.window && !isColour(this.view.get().stack)) {
+      this.ownWindow = state.window;
+      viewport.setProperties({ voiRange: rangeOf(state.window) });
+    }
+    if (state.invert !== undefined && state.invert !== (viewport.getProperties().invert === true)) viewport.setProperties({ invert: state.invert });
+    if (state.flipH) viewport.setCamera({ flipHorizontal: true });
+    if (state.flipV) viewport.setCamera({ flipVertical: true });
+    if (state.rotation) viewport.setViewPresentation({ rotation: state.rotation });
+    if (state.zoom && state.zoom !== 1) viewport.setZoom(state.zoom);
+    const zoom = viewport.getZoom();
+    if (state.pan && (state.pan[0] !== 0 || state.pan[1] !== 0)) viewport.setPan([state.pan[0] * zoom, state.pan[1] * zoom]);
+  }
+
+  setWindow(window: Window, tell = true): void {
+    const { stack } = this.view.get();
+    if (!stack || isColour(stack)) return;
+    this.ownWindow = window;
+    this.view.patch({ window });
+    const viewport = this.viewport;
+    if (!viewport || !this.placed) return;
+    this.quiet = true;
+    viewport.setProperties({ voiRange: rangeOf(window) });
+    viewport.render();
+    this.quiet = false;
+    if (tell) this.host.windowed(this);
+  }
+
+  /** The window that the image brings itself. */
+  fileWindow(): void {
+    const frame = this.shownFrame;
+    const window = frame ? fileWindows(frame)[0] : undefined;
+    if (window) this.setWindow(window);
+    else this.autoWindow();
+  }
+
+  /** A window over what there is in the image. */
+  autoWindow(): void {
+    const image = this.placed ? this.viewport?.getCornerstoneImage() : undefined;
+    if (!image) return;
+    const { minPixelValue: least, maxPixelValue: most } = image;
+    this.setWindow({ centre: (least + most) / 2, width: Math.max(1, most - least) });
+  }
+
+  invert(): void {
+    const viewport = this.viewport;
+    if (!viewport || !this.placed) return;
+    const invert = viewport.getProperties().invert !== true;
+    viewport.setProperties({ invert });
+    viewport.render();
+    this.view.patch({ invert });
+    this.host.windowed(this);
+  }
+
+  rotate(by: number): void {
+    this.withViewport((viewport) => viewport.setViewPresentation({ rotation: (viewport.getRotation() + by + 360) % 360 }));
+  }
+
+  flip(which: 'flipHorizontal' | 'flipVertical'): void {
+    this.withViewport((viewport) => viewport.setCamera({ [which]: !viewport.getCamera()[which] }));
+  }
+
+  zoomBy(factor: number): void {
+    this.withViewport((viewport) => viewport.setZoom(Math.min(40, Math.max(0.05, viewport.getZoom() * factor))));
+  }
+
+  setZoomPan(zoom: number, pan: Types.Point2): void {
+    this.quiet = true;
+    this.withViewport((viewport) => {
+      viewport.setZoom(zoom);
+      viewport.setPan(pan);
+    });
+    this.quiet = false;
+  }
+
+  zoomPan(): { zoom: number; pan: Types.Point2 } | null {
+    const viewport = this.placed ? this.viewport : null;
+    return viewport ? { zoom: viewport.getZoom(), pan: viewport.getPan() } : null;
+  }
+
+  fit(): void {
+    this.withViewport((viewport) => viewport.resetCamera({ resetPan: true, resetZoom: true }));
+  }
+
+  /** Everything as the image came. */
+  reset(): void {
+    this.withViewport((viewport) => {
+      viewport.setCamera({ flipHorizontal: false, flipVertical: false });
+      viewport.setViewPresentation({ rotation: 0 });
+      viewport.resetCamera();
+      viewport.resetProperties();
+    });
+    this.ownWindow = defaultWindow(this.view.get().stack);
+    this.view.patch({ invert: this.viewport?.getProperties().invert === true });
+    if (this.ownWindow) this.setWindow(this.ownWindow);
+    else if (this.viewport && this.placed) this.readWindow(this.viewport);
+  }
+
+  private withViewport(change: (viewport: StackViewport) => void): void {
+    const viewport = this.viewport;
+    if (!viewport || !this.placed) return;
+    change(viewport);
+    viewport.render();
+  }
+
+  /** The point in space under a place of the pane. */
+  worldAt(x: number, y: number): Point | null {
+    const viewport = this.placed ? this.viewport : null;
+    return viewport ? (viewport.canvasToWorld([x, y]) as Point) : null;
+  }
+
+  canvasAt(point: Point): [number, number] | null {
+    const viewport = this.placed ? this.viewport : null;
+    if (!viewport) return null;
+    const at = viewport.worldToCanvas(point);
+    return [at[0], at[1]];
+  }
+
+  private readonly onWindow = (): void => {
+    const viewport = this.viewport;
+    if (!viewport || this.quiet || !this.placed) return;
+    const before = this.view.get().window;
+    this.readWindow(viewport);
+    const now = this.view.get().window;
+    if (now && (!before || before.centre !== now.centre || before.width !== now.width)) {
+      this.ownWindow = now;
+      this.host.windowed(this);
+    }
+  };
+
+  private readWindow(viewport: StackViewport): void {
+    const { voiRange, invert } = viewport.getProperties();
+    const window = voiRange && !isColour(this.view.get().stack) ? windowOf(voiRange) : null;
+    const before = this.view.get().window;
+    const same = window && before && Math.abs(window.centre - before.centre) < 0.01 && Math.abs(window.width - before.width) < 0.01;
+    this.view.patch(same ? { invert: invert === true } : { window, invert: invert === true });
+  }
+
+  private readonly onCamera = (): void => {
+    if (!this.placed) return;
+    this.measure();
+    if (!this.quiet) this.host.moved(this);
+  };
+
+  /** Directions and scale as they are on the screen now; the same way for graphics hardware and CPU. */
+  private measure(): void {
+    const viewport = this.viewport;
+    const frame = this.shownFrame;
+    if (!viewport || !frame) return;
+    const { clientWidth: width, clientHeight: height } = viewport.element;
+    if (width === 0 || height === 0) return;
+    const middle = viewport.canvasToWorld([width / 2, height / 2]) as Point;
+    const right = minus(viewport.canvasToWorld([width / 2 + 50, height / 2]) as Point, middle);
+    const down = minus(viewport.canvasToWorld([width / 2, height / 2 + 50]) as Point, middle);
+    const across = length(right);
+    if (!(across > 0)) return;
+    const unit = (vector: Point): Point => [vector[0] / length(vector), vector[1] / length(vector), vector[2] / length(vector)];
+    const opposite = (vector: Point): Point => [-vector[0], -vector[1], -vector[2]];
+    const letters = frame.orientation
+      ? { right: lettersOf(unit(right)), left: lettersOf(opposite(unit(right))), bottom: lettersOf(unit(down)), top: lettersOf(opposite(unit(down))) }
+      : null;
+    const before = this.view.get();
+    const zoom = (50 / across) * (frame.spacing?.[1] ?? 1);
+    this.view.patch({
+      zoom: Math.abs(zoom - before.zoom) > 0.001 ? zoom : before.zoom,
+      pixelsPerMillimetre: frame.calibration === 'none' ? null : 50 / across,
+      letters: JSON.stringify(letters) === JSON.stringify(before.letters) ? before.letters : letters,
+    });
+    const camera = viewport.getCamera();
+    const how = viewport.getViewPresentation();
+    this.last = {
+      rotation: how.rotation ?? 0, flipH: camera.flipHorizontal === true, flipV: camera.flipVertical === true, zoom: how.zoom ?? 1,
+      pan: how.pan ? [how.pan[0], how.pan[1]] : [0, 0], invert: before.invert,
+    };
+  }
+}
+
+export function isColour(stack: Stack | null): boolean {
+  const samples = stack?.frames[0]?.set['00280002']?.Value?.[0];
+  const kind = stack?.frames[0]?.set['00280004']?.Value?.[0];
+  return samples === 3 || kind === 'PALETTE COLOR';
+}
+
+/** The window that a stack begins with: null leaves it to each image. */
+function defaultWindow(stack: Stack | null): Window | null {
+  const frame = stack?.frames[Math.floor((stack.frames.length - 1) / 2)];
+  if (!stack || !frame || isColour(stack)) return null;
+  const own = fileWindows(frame)[0];
+  if (stack.modality === 'CT') return own ? { centre: own.centre, width: own.width } : { centre: 50, width: 400 };
+  return stack.id.includes('#') && own ? { centre: own.centre, width: own.width } : null;
+}

@@ -1,0 +1,148 @@
+// The tool bar: signs with words and keys, usable by touch and keyboard.
+import { Dropdown, Tooltip, type MenuProps } from 'antd';
+import type { ReactNode } from 'react';
+import { useTranslation } from 'react-i18next';
+
+import type { Action } from '../actions';
+import type { Engine } from '../engine/engine';
+import { canCut } from '../engine/mprMode';
+import { ctPresets, fileWindows } from '../engine/presets';
+import { useSignal } from '../engine/signal';
+import { drawing } from '../engine/start';
+import type { Keymap } from '../keymaps';
+
+import { Icon, type IconName } from './icons';
+import { LayoutMenu } from './LayoutMenu';
+
+export interface ToolbarProps {
+  engine: Engine;
+  keymap: Keymap;
+  run(action: Action): boolean;
+  onSecondWindow: (() => void) | null;
+  rail: boolean;
+  onRail(): void;
+}
+
+const TOOLS: [Action, IconName][] = [
+  ['tool.window', 'window'], ['tool.zoom', 'zoom'], ['tool.pan', 'pan'], ['tool.length', 'length'], ['tool.angle', 'angle'],
+  ['tool.ellipse', 'ellipse'], ['tool.rectangle', 'rectangle'], ['tool.freehand', 'freehand'], ['tool.probe', 'probe'], ['tool.arrow', 'arrow'], ['tool.text', 'text'],
+];
+const DRAWING = new Set(TOOLS.slice(3).map(([action]) => action));
+
+export function Toolbar({ engine, keymap, run, onSecondWindow, rail, onRail }: ToolbarProps) {
+  const { t } = useTranslation('viewer');
+  const state = useSignal(engine.state);
+  const mpr = useSignal(engine.mpr.state);
+  const view = useSignal((engine.panes[state.active] ?? engine.active).view);
+  const by = useSignal(drawing);
+  const press = (action: Action) => () => void run(action);
+  const said = { keymap, press };
+  const moving = (view.stack?.frames.length ?? 0) > 1;
+  return (
+    <div className="mrv-tools" role="toolbar" aria-label={t('viewer:toolbar.name')}>
+      <Tool icon="rail" text={t('viewer:toolbar.rail')} keys={[]} pressed={rail} onPress={onRail} />
+      <i />
+      {TOOLS.filter(([action]) => !engine.readOnly || !DRAWING.has(action)).map(([action, icon]) => (
+        <Button key={action} {...said} action={action} icon={icon} pressed={state.tool === action} />
+      ))}
+      <i />
+      <Presets engine={engine} keymap={keymap} />
+      <Button {...said} action="invert" icon="invert" pressed={view.invert} />
+      <Button {...said} action="rotate.right" icon="rotateRight" />
+      <Button {...said} action="flip.horizontal" icon="flipH" />
+      <Button {...said} action="flip.vertical" icon="flipV" />
+      <Button {...said} action="fit" icon="fit" />
+      <Button {...said} action="reset" icon="reset" />
+      <i />
+      <Button {...said} action="cine.toggle" icon={view.cine > 0 ? 'pause' : 'play'} pressed={view.cine > 0} disabled={!moving} />
+      {!engine.readOnly && <Button {...said} action="key.toggle" icon="key" />}
+      {!engine.readOnly && <Button {...said} action="undo" icon="undo" />}
+      {!engine.readOnly && <Button {...said} action="redo" icon="redo" />}
+      {!engine.readOnly && <Button {...said} action="mark.delete" icon="remove" />}
+      <i />
+      <LayoutMenu engine={engine} />
+      <Button {...said} action="mpr.toggle" icon="mpr" pressed={mpr !== null} disabled={mpr === null && !canCut(view.stack)} />
+      <Button {...said} action="sync.toggle" icon="sync" pressed={state.sync} />
+      {state.panes > 1 && !mpr && <Tool icon="align" text={t('viewer:toolbar.align')} keys={[]} onPress={() => engine.alignHere()} />}
+      <Button {...said} action="overlay.toggle" icon="overlay" pressed={state.overlays} />
+      <Button {...said} action="marks.toggle" icon="marks" pressed={state.marksShown} />
+      <i />
+      {onSecondWindow && <Tool icon="screen" text={t('viewer:toolbar.second')} keys={[]} onPress={onSecondWindow} />}
+      <Button {...said} action="full.toggle" icon="full" />
+      <Button {...said} action="help" icon="keyboard" />
+      {mpr && mpr.filled < mpr.total && <span role="status">{t('viewer:mpr.filling', { filled: mpr.filled, total: mpr.total })}</span>}
+      {mpr?.failed && <span className="mrv-bad">{t('viewer:mpr.failed', { missing: mpr.total - mpr.filled })}</span>}
+      {by.by === 'cpu' && (
+        <Tooltip title={t(by.lost ? 'viewer:drawing.lost' : 'viewer:drawing.cpuHint')}>
+          <span className="mrv-tag" tabIndex={0}>
+            {t('viewer:drawing.cpu')}
+          </span>
+        </Tooltip>
+      )}
+    </div>
+  );
+}
+
+interface ButtonProps {
+  action: Action;
+  icon: IconName;
+  keymap: Keymap;
+  press(action: Action): () => void;
+  pressed?: boolean;
+  disabled?: boolean;
+}
+
+function Button({ action, icon, keymap, press, pressed, disabled = false }: ButtonProps) {
+  const { t } = useTranslation('viewer');
+  return <Tool icon={icon} text={t(`viewer:action.${action.replace('.', '_')}`)} keys={keymap[action]} pressed={pressed} disabled={disabled} onPress={press(action)} />;
+}
+
+function Tool({ icon, text, keys, pressed, disabled = false, onPress }: { icon: IconName; text: string; keys: readonly string[]; pressed?: boolean | undefined; disabled?: boolean; onPress(): void }) {
+  const hint: ReactNode = keys[0] ? (
+    <>
+      {text} <kbd>{keys[0]}</kbd>
+    </>
+  ) : (
+    text
+  );
+  return (
+    <Tooltip title={hint} mouseEnterDelay={0.4}>
+      <button type="button" className="mrv-tool" aria-label={text} aria-pressed={pressed} aria-keyshortcuts={keys[0]} disabled={disabled} onClick={onPress}>
+        <Icon name={icon} />
+      </button>
+    </Tooltip>
+  );
+}
+
+/** Windows by name: the file's own first, and CT's only for CT. */
+function Presets({ engine, keymap }: { engine: Engine; keymap: Keymap }) {
+  const { t } = useTranslation('viewer');
+  const { active } = useSignal(engine.state);
+  const pane = engine.panes[active] ?? engine.active;
+  const view = useSignal(pane.view);
+  const frame = view.shown === null ? undefined : view.stack?.frames[view.shown];
+  const key = (action: Action) => keymap[action][0] ?? '';
+  const own = frame ? fileWindows(frame) : [];
+  const items: MenuProps['items'] = [
+    ...own.map((window, at) => ({
+      key: `own${at}`,
+      label: `${window.explanation || t('viewer:preset.file', { number: at + 1 })} ${window.width}/${window.centre}`,
+      onClick: () => pane.setWindow(window),
+    })),
+    { key: 'auto', label: `${t('viewer:action.window_auto')}  ${key('window.auto')}`, onClick: () => pane.autoWindow() },
+    ...(view.stack?.modality === 'CT'
+      ? ctPresets.map((preset) => ({
+          key: preset.name,
+          label: `${t(`viewer:preset.${preset.name}`)} ${preset.width}/${preset.centre}  ${preset.key ? key(`window.${preset.key}` as Action) : ''}`,
+          onClick: () => pane.setWindow(preset),
+        }))
+      : []),
+  ];
+  return (
+    <Dropdown menu={{ items }} trigger={['click']}>
+      <button type="button" className="mrv-tool mrv-wide" aria-haspopup="menu">
+        {t('viewer:toolbar.presets')}
+      </button>
+    </Dropdown>
+  );
+}
