@@ -150,6 +150,7 @@ export class Keeper {
 
   /** The page is left: what is open is sent once more, and stays kept if that fails. */
   leave(): void {
+    if (this.closed) return;
     if (this.open) keep(this.name, this.shown.text, this.base);
     void this.save(true);
   }

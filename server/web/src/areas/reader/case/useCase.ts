@@ -1,0 +1,32 @@
+// One case with everything that hangs on it, asked again when something happens to it.
+import { useQuery } from '@tanstack/react-query';
+import { useCallback } from 'react';
+
+import { useHappened, type Happened } from '@/app/live';
+import { queries } from '@/app/queries';
+
+import { readCase, readFindings, readMessages, readPriors, readReports } from '../api';
+
+/** Asks again for what the cache has of a case. */
+export function refreshCase(id: string): void {
+  void queries.invalidateQueries({ queryKey: ['case', id] });
+}
+
+/** The case itself. */
+export function useCase(id: string) {
+  useHappened(
+    [],
+    useCallback(
+      (event: Happened) => {
+        if (event.object === `case:${id}`) refreshCase(id);
+      },
+      [id],
+    ),
+  );
+  return useQuery({ queryKey: ['case', id, 'self'], queryFn: () => readCase(id) });
+}
+
+export const useReports = (id: string) => useQuery({ queryKey: ['case', id, 'reports'], queryFn: () => readReports(id) });
+export const usePriors = (id: string) => useQuery({ queryKey: ['case', id, 'priors'], queryFn: () => readPriors(id), staleTime: 300_000 });
+export const useMessages = (id: string) => useQuery({ queryKey: ['case', id, 'messages'], queryFn: () => readMessages(id) });
+export const useFindings = (id: string) => useQuery({ queryKey: ['case', id, 'findings'], queryFn: () => readFindings(id) });
