@@ -422,7 +422,7 @@ async fn drawn(relay: &mut Relay) -> Result<()> {
     assert_eq!(shown["body"], arrows, "the verifier begins with what is there");
     let finale = cast.verifier.sign(&claim, &words).await?;
     covered(&cast.doctor, &finale.id, Some(&saved)).await?;
-    let added = cast.verifier.addendum(&case, &Text::new("补充。", "随访。"), "旧片").await?;
+    let added = cast.verifier.add_addendum(&case, &Text::new("补充。", "随访。"), "旧片").await?;
     covered(&cast.doctor, &added.id, Some(&saved)).await?;
 
     // Nothing drawn is nothing signed: the format is the one that it always was.
