@@ -7,6 +7,7 @@ use medrelay_core::study::Stage;
 
 use super::consortium::{CLINICS, Consortium};
 use super::*;
+use crate::service::queueing::QueueFilter;
 use crate::store::StudyFilter;
 
 /// A relay with nothing in it, on this machine, without waiting for anything.
@@ -60,7 +61,8 @@ async fn eight_studies_come_through_the_door_and_seven_wait_for_a_reader() {
     while let Some(job) = relay.service.take_job().await.expect("jobs") {
         relay.service.work(job).await.expect("its end is written");
     }
-    let queue = relay.service.queue(&hospital(&consortium), None).await.expect("a queue");
+    let all = QueueFilter { limit: 200, ..QueueFilter::default() };
+    let queue = relay.service.queue(&hospital(&consortium), &all).await.expect("a queue").entries;
     let priorities: Vec<Priority> = queue.iter().map(|entry| entry.view.case.priority).collect();
     assert_eq!(priorities.len(), 7);
     assert_eq!(priorities[..2], [Priority::Stat, Priority::Urgent]);
