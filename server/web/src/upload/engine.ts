@@ -8,7 +8,7 @@ import { Pool } from './pool';
 import type { Step } from './progress';
 import { Upload } from './sendings';
 import { forget, keep, look, recall } from './shelf';
-import { take } from './take';
+import { type Found, take } from './take';
 import type { Ask, Card, Draft, LineState, Snapshot, Told } from './views';
 import type { Welcome } from './wire';
 
@@ -17,6 +17,13 @@ const SHOW_MS = 250;
 const HASHING = 4;
 const THUMBNAIL = 112;
 const NO_LIMITS = { entries: ENTRIES, instanceBytes: Number.MAX_SAFE_INTEGER };
+
+interface Taking {
+  files: number;
+  images: number;
+  /** Drops of which more is to come. */
+  open: Set<number>;
+}
 
 type Given = Extract<Ask, { ask: 'take' }>['given'];
 
@@ -29,7 +36,8 @@ export class Engine {
   private readonly drops = new Map<number, FileSystemHandle[]>();
   private readonly drawn = new Set<string>();
   private welcome: Welcome | null = null;
-  private taking: { files: number; images: number; running: number } | null = null;
+  private taking: Taking | null = null;
+  private row: Promise<void> = Promise.resolve();
   private halted = false;
   private showing: ReturnType<typeof setTimeout> | undefined;
 
@@ -109,24 +117,28 @@ export class Engine {
     const roots = this.drops.get(drop) ?? [];
     for (const one of given) if ('handle' in one) roots.push(one.handle);
     this.drops.set(drop, roots);
-    this.taking ??= { files: 0, images: 0, running: 0 };
+    this.taking ??= { files: 0, images: 0, open: new Set() };
     const taking = this.taking;
+    taking.open.add(drop);
     this.halted = false;
-    taking.running += 1;
-    await take(given, (found) => {
-      taking.files += 1;
-      if ('skip' in found) {
-        this.table.skip(found.path, found.skip);
-      } else {
-        taking.images += 1;
-        this.table.add(found, drop);
-      }
-      this.show();
-    }, () => this.halted);
-    taking.running -= 1;
-    if (taking.running > 0 || !last) return;
+    // One after another, so that as many files are open at once whatever is given.
+    this.row = this.row.then(() => take(given, (found) => this.found(drop, taking, found), () => this.halted)).catch(() => undefined);
+    await this.row;
+    if (last) taking.open.delete(drop);
+    if (taking.open.size > 0 || this.taking !== taking) return;
     this.taking = null;
     await this.sort();
+  }
+
+  private found(drop: number, taking: Taking, found: Found): void {
+    taking.files += 1;
+    if ('skip' in found) {
+      this.table.skip(found.path, found.skip);
+    } else {
+      taking.images += 1;
+      this.table.add(found, drop);
+    }
+    this.show();
   }
 
   /** Everything of a drop is here: copies are told from conflicts, and what is under way already gets its files. */

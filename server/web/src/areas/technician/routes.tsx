@@ -1,6 +1,6 @@
 // The pages of this area.
-import type { AnyRoute } from '@tanstack/react-router';
+import { createRoute, lazyRouteComponent, type AnyRoute } from '@tanstack/react-router';
 
-export function technicianRoutes(_parent: AnyRoute): AnyRoute[] {
-  return [];
+export function technicianRoutes(parent: AnyRoute): AnyRoute[] {
+  return [createRoute({ getParentRoute: () => parent, path: '/upload', component: lazyRouteComponent(() => import('./UploadPage'), 'UploadPage') })];
 }

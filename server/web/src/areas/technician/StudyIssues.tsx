@@ -1,0 +1,27 @@
+// What has to be seen before a study is sent: the gravest first, in a sentence and with what to do.
+import { Alert } from 'antd';
+import { useTranslation } from 'react-i18next';
+
+import { BLOCKING, type Issue, TO_EXPLAIN } from '@/upload/group';
+import type { Draft } from '@/upload';
+
+const GRAVITY: Issue[] = ['patientsInStudy', 'tooMany', 'noName', 'noId', 'patientsTogether', 'identityVaries', 'otherBytes', 'tooLarge', 'noImages', 'guessedText'];
+const RED: Issue[] = [...BLOCKING, ...TO_EXPLAIN, 'patientsTogether', 'otherBytes', 'tooLarge'];
+
+export function StudyIssues({ draft }: { draft: Draft }) {
+  const { t } = useTranslation('technician');
+  const issues = GRAVITY.filter((issue) => draft.issues.includes(issue));
+  return (
+    <>
+      {issues.map((issue) => (
+        <Alert
+          key={issue}
+          role="alert"
+          showIcon
+          type={RED.includes(issue) ? 'error' : 'warning'}
+          title={t(`technician:issue.${issue}`, { count: draft.conflicts, others: draft.others.join('、') })}
+        />
+      ))}
+    </>
+  );
+}
