@@ -287,7 +287,8 @@ impl Scene {
         };
         let path = pattern.replace("{id}", &nothing(&id));
         let path = named_in_dicom(&path, &objects.uids, made_up);
-        let url = format!("{}{path}", self.base);
+        let query = if line.route == PAPERS { "?name=a.pdf" } else { "" };
+        let url = format!("{}{path}{query}", self.base);
         let mut request = self.http.request(Method::from_bytes(method.as_bytes())?, url);
         if let Some(person) = who {
             request = request.bearer_auth(person.token().context("signed in")?);
@@ -295,9 +296,8 @@ impl Scene {
         if let Some(body) = self.body(line.route, objects, &nothing(&self.clinic)) {
             request = request.json(&body);
         }
-        if line.route == "POST /api/v1/orders/{id}/attachments" {
-            request = request.query(&[("name", "a.pdf")]).body(PAPER);
-            request = request.header("content-type", "application/pdf");
+        if line.route == PAPERS {
+            request = request.body(PAPER).header("content-type", "application/pdf");
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
@@ -423,6 +423,8 @@ async fn put_aside(consortium: &Consortium) -> Result<String> {
     Ok(found["items"][0]["id"].as_str().context("put aside")?.to_owned())
 }
 
+/// Adds a paper to an order: the one route whose body is not JSON.
+const PAPERS: &str = "POST /api/v1/orders/{id}/attachments";
 /// What may be a paper of an order.
 const PAPER: &[u8] = b"%PDF-1.7\n";
 
