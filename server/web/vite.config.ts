@@ -12,7 +12,7 @@ export default defineConfig({
   plugins: [react()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   // Cornerstone's packages pull in what expects Node's `events`: the npm package of that name stands in for it.
-  optimizeDeps: { exclude: ['@cornerstonejs/dicom-image-loader'], include: ['dicom-parser', 'events'] },
+  optimizeDeps: { exclude: ['@cornerstonejs/dicom-image-loader', '@bokuweb/zstd-wasm'], include: ['dicom-parser', 'events', '@cornerstonejs/codec-charls/wasmjs'] },
   worker: { format: 'es' },
   build: {
     target: 'es2022',
@@ -23,6 +23,6 @@ export default defineConfig({
   },
   server: {
     strictPort: true,
-    proxy: { '/api': passed, '/dicomweb': passed, '/version': passed, '/link': { ...passed, ws: true } },
+    proxy: { '/api': passed, '/dicomweb': passed, '/version': passed, '/link': { ...passed, changeOrigin: false, ws: true } },
   },
 });
