@@ -6,13 +6,11 @@ import { api, ok, type Schemas } from '@/api/client';
 import { request } from '@/api/request';
 import { useHappened } from '@/app/live';
 
-import type { CaseMore, Finding, Returned } from './pending';
-
-export type CaseLine = Schemas['CaseLine'] & CaseMore;
-export type CaseDetail = Schemas['CaseDetail'] & { returned: Returned | null };
+export type CaseLine = Schemas['CaseLine'];
+export type CaseDetail = Schemas['CaseDetail'];
 export type InboxItem = Schemas['InboxItem'];
-export type { Finding } from './pending';
-export type Message = Schemas['MessageBody'] & { organization_name?: string };
+export type Finding = Schemas['FindingBody'];
+export type Message = Schemas['MessageBody'];
 export type Study = Schemas['StudyOutput'];
 
 interface Page<T> {
@@ -97,7 +95,7 @@ export function useOpenFindings(enabled = true) {
 export function useCase(id: string) {
   return useQuery({
     queryKey: ['clinic', 'case', id],
-    queryFn: () => ok(api.GET('/api/v1/cases/{id}', { params: { path: { id } } })) as Promise<CaseDetail>,
+    queryFn: () => ok(api.GET('/api/v1/cases/{id}', { params: { path: { id } } })),
   });
 }
 
