@@ -231,16 +231,24 @@ fn open_tls(
         Tls::open(config, &vault, service.authority(), &ambient.clock, &*ambient.entropy)
             .context("the certificate cannot be had")?;
     let tls = Arc::new(tls);
+    service.announce_certificate(tls.valid_until());
     if let Some(driver) = driver {
         drop(lifecycle.spawn(driver.run()));
     }
     let (kept, ambient, stop) = (Arc::clone(&tls), ambient.clone(), lifecycle.soft());
-    drop(lifecycle.spawn(async move { keep_fresh(&kept, &vault, &ambient, &stop).await }));
+    let service = service.clone();
+    drop(lifecycle.spawn(async move { keep_fresh(&kept, &service, &vault, &ambient, &stop).await }));
     Ok(tls)
 }
 
 /// Reads or issues the certificate again once a day and at SIGHUP; an error leaves the old one.
-async fn keep_fresh(tls: &Tls, vault: &Vault, ambient: &Ambient, stop: &CancellationToken) {
+async fn keep_fresh(
+    tls: &Tls,
+    service: &Service,
+    vault: &Vault,
+    ambient: &Ambient,
+    stop: &CancellationToken,
+) {
     let mut reload = match ReloadSignals::install() {
         Ok(signals) => signals,
         Err(error) => {
@@ -257,6 +265,7 @@ async fn keep_fresh(tls: &Tls, vault: &Vault, ambient: &Ambient, stop: &Cancella
         if let Err(error) = tls.refresh(vault, ambient.clock.now(), &*ambient.entropy) {
             tracing::error!(%error, "the certificate could not be refreshed; the old one stays");
         }
+        service.announce_certificate(tls.valid_until());
     }
 }
 

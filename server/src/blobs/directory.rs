@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
 use super::spool::{Incoming, Piece, Writer};
 use super::{BlobError, BlobKey, Committed, READ_BYTES, hop};
+use crate::system::{DiskSpace, disk_space};
 
 /// A blob store in a directory.
 #[derive(Debug)]
@@ -119,14 +120,9 @@ impl Directory {
             .boxed()
     }
 
-    pub(super) async fn free_bytes(&self) -> Option<u64> {
+    pub(super) async fn space(&self) -> Option<DiskSpace> {
         let root = self.root.clone();
-        hop(move || {
-            let volume = statvfs(&root).map_err(|error| BlobError::from_io(error.into()))?;
-            Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
-        })
-        .await
-        .ok()
+        hop(move || disk_space(&root).map_err(BlobError::from_io)).await.ok()
     }
 
     fn path(&self, key: &BlobKey) -> PathBuf {

@@ -22,6 +22,7 @@ use self::bucket::Bucket;
 pub use self::bucket::BucketSettings;
 use self::directory::{Directory, FileReader};
 use self::spool::Spool;
+use crate::system::DiskSpace;
 
 /// Size of the pieces in which a blob is read, in bytes.
 pub const READ_BYTES: usize = 256 * 1024;
@@ -238,9 +239,22 @@ impl Blobs {
 
     /// Bytes that can still be written; `None` where the store does not say (a bucket).
     pub async fn free_bytes(&self) -> Option<u64> {
+        self.space().await.map(|volume| volume.free_bytes)
+    }
+
+    /// The volume of the store; `None` where it does not say (a bucket).
+    pub async fn space(&self) -> Option<DiskSpace> {
         match &self.0 {
-            Backend::Directory(directory) => directory.free_bytes().await,
+            Backend::Directory(directory) => directory.space().await,
             Backend::Bucket(_) => None,
+        }
+    }
+
+    /// What kind of store it is: `directory` or `bucket`.
+    pub const fn kind(&self) -> &'static str {
+        match &self.0 {
+            Backend::Directory(_) => "directory",
+            Backend::Bucket(_) => "bucket",
         }
     }
 

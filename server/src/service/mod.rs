@@ -42,7 +42,9 @@ pub mod second_factor;
 mod settings;
 pub mod sign_in;
 pub mod step_up;
+pub mod statistics;
 pub mod studies;
+pub mod system;
 pub mod templates;
 
 use std::future::Future;
@@ -335,6 +337,7 @@ pub struct Service {
     room: Arc<health::Room>,
     link_port: Arc<AtomicU16>,
     link: Arc<link::LinkState>,
+    running: Arc<system::Running>,
 }
 
 /// Job: a study's quiet time may be over. The subject is the study.
@@ -361,6 +364,7 @@ impl Service {
         let progress = Arc::<link::ProgressBoard>::default();
         let indexer = ingest::Indexer::start(Arc::clone(&parts), Arc::clone(&progress));
         let link = Arc::new(link::LinkState::new(&parts, progress));
+        let running = Arc::new(system::Running::since(parts.clock.now()));
         Self {
             parts,
             indexer,
@@ -369,6 +373,7 @@ impl Service {
             room: Arc::default(),
             link_port,
             link,
+            running,
         }
     }
 

@@ -31,6 +31,7 @@ mod queue;
 mod reports;
 mod second_factors;
 mod sign_ins;
+mod statistics;
 mod studies;
 mod templates;
 
@@ -46,7 +47,7 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use medrelay_core::access::Scope;
 use medrelay_core::id::OrganizationId;
 
-use crate::system::disk_space;
+use crate::system::{DiskSpace, disk_space};
 
 pub use accounts::{Person, Session, SessionKind};
 pub use agreements::{AgreementRecord, Destination};
@@ -72,6 +73,7 @@ pub use quarantine::{Quarantined, Settlement};
 pub use queue::{Load, Queued, StaffMember};
 pub use reports::{Draft, DraftState, Form, Rendering, Report, SigningKey};
 pub use second_factors::SecondFactor;
+pub use statistics::{Counted, Counts, Grouping, JobCounts, Standings, Took};
 pub use sign_ins::{Failures, Window};
 pub use studies::{Instance, NewInstance, Series, Study, StudyFilter, Surroundings};
 pub use templates::{Template, TemplateFilter};
@@ -280,8 +282,29 @@ impl Db {
     /// Bytes that can still be written on the volume of the database; `None` where a server of its
     /// own looks after that. Quick: the file is on a local disk, as its locks and its log need it.
     pub fn free_bytes(&self) -> Option<u64> {
-        let space = disk_space(self.file.as_deref()?).ok()?;
-        Some(space.free_bytes)
+        self.space().map(|volume| volume.free_bytes)
+    }
+
+    /// The volume of the database; `None` where a server of its own looks after that.
+    pub fn space(&self) -> Option<DiskSpace> {
+        disk_space(self.file.as_deref()?).ok()
+    }
+
+    /// What is behind the pool: `sqlite` or `postgres`.
+    pub const fn engine_name(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+        }
+    }
+
+    /// Bytes of the database.
+    pub async fn size(&self) -> Result<i64, StoreError> {
+        let query = match self.engine {
+            Engine::Sqlite => SQLITE_SIZE,
+            Engine::Postgres => "SELECT pg_database_size(current_database()) AS n",
+        };
+        sqlx::query(AssertSqlSafe(query)).fetch_one(&self.pool).await?.int("n")
     }
 
     /// Follows the number of the last event that this process has committed.
@@ -301,6 +324,8 @@ impl Db {
 }
 
 const SQLITE_FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
+const SQLITE_SIZE: &str = "SELECT c.page_count * s.page_size AS n \
+     FROM pragma_page_count() AS c, pragma_page_size() AS s";
 const SQLITE_END: &str = "ROLLBACK";
 const SQLITE_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000; PRAGMA temp_store = MEMORY; \

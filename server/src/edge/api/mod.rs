@@ -31,6 +31,7 @@ pub mod second_factor;
 pub mod sessions;
 pub mod setup;
 pub mod studies;
+pub mod system;
 pub mod templates;
 
 pub use crate::http::access::{Api, BODY_LIMIT_BYTES, Routes, Rule};
@@ -63,5 +64,6 @@ pub fn routes(routes: Routes) -> Routes {
     let routes = reports::routes(routes);
     let routes = inbox::routes(routes);
     let routes = audit::routes(routes);
+    let routes = system::routes(routes);
     events::routes(routes)
 }
