@@ -78,7 +78,6 @@ function Who({ line }: { line: CaseLine }) {
 }
 
 function CaseCard({ line }: { line: CaseLine }) {
-  const { t } = useTranslation('clinic');
   const done = DONE.has(line.case.stage);
   return (
     <Link to={`/reports/${line.case.id}` as string} className="clinic-card">
@@ -91,11 +90,15 @@ function CaseCard({ line }: { line: CaseLine }) {
           {!done && <Countdown from={line.case.opened_at} due={line.case.deadline} />}
         </Flex>
       </Flex>
-      {line.forecast && (
-        <div className="quiet">{t('clinic:cases.forecast', { ahead: line.forecast.ahead, at: clock(line.forecast.expected_at) })}</div>
-      )}
+      {line.forecast && <Forecast ahead={line.forecast.ahead} at={line.forecast.expected_at ?? null} />}
     </Link>
   );
+}
+
+/** How many are before it, and when somebody should come to it; the time only when there is something to go by. */
+function Forecast({ ahead, at }: { ahead: number; at: number | null }) {
+  const { t } = useTranslation('clinic');
+  return <div className="quiet">{at === null ? t('clinic:cases.ahead', { ahead }) : t('clinic:cases.forecast', { ahead, at: clock(at) })}</div>;
 }
 
 function ReturnedCard({ line }: { line: CaseLine }) {
