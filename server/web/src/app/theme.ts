@@ -37,7 +37,7 @@ function follow(call: () => void): () => void {
 /** Whether everything is dark now. */
 export function useTheme(): boolean {
   const dark = useSyncExternalStore(follow, isDark);
-  document.documentElement.style.colorScheme = dark ? 'dark' : 'light';
+  document.documentElement.dataset['theme'] = dark ? 'dark' : 'light';
   return dark;
 }
 
