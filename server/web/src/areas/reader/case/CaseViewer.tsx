@@ -1,6 +1,6 @@
 // The images of a case with those of before; marks and measurements are saved with the draft and come back.
 import { useQuery } from '@tanstack/react-query';
-import { Skeleton } from 'antd';
+import { Button, Skeleton } from 'antd';
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -8,6 +8,7 @@ import { asProblem } from '@/api/problem';
 import { useChecked, useKeymap } from '@/areas/account/liking';
 import type { KeyChanges, StudyRef, ViewState } from '@/areas/viewer';
 import { readViewState } from '@/areas/viewer/state/viewState';
+import { Guard } from '@/shared/Guard';
 import { memoByInput } from '@/shared/memo';
 import { usePreference } from '@/shared/preferences';
 
@@ -15,7 +16,8 @@ import { readAnnotations, reportAnnotations, saveAnnotations, type CaseDetail, t
 import { priorLabel } from './Priors';
 import { usePriors } from './useCase';
 
-const Viewer = lazy(() => import('@/areas/viewer').then((module) => ({ default: module.Viewer })));
+const viewer = () => lazy(() => import('@/areas/viewer').then((module) => ({ default: module.Viewer })));
+let Viewer = viewer();
 
 const PAUSE = 3_000;
 const PATIENCE = 500;
@@ -109,18 +111,34 @@ export function CaseViewer({ detail, proof, report }: Props) {
   const studies = useMemo(() => studiesOf(detail, priors ?? [], now), [detail, priors, now]);
   const save = useSavingMarks(id, proof);
   if (marks.isPending || !ready) return <Skeleton active style={{ padding: 16 }} />;
+  const failed = (_: unknown, again: () => void) => (
+    <div className="case-failed" role="alert">
+      <p>{t('reader:case.noImages')}</p>
+      <Button
+        onClick={() => {
+          // What could not be fetched is remembered as failed: it needs a new beginning.
+          Viewer = viewer();
+          again();
+        }}
+      >
+        {t('shared:again')}
+      </Button>
+    </div>
+  );
   return (
-    <Suspense fallback={<Skeleton active style={{ padding: 16 }} />}>
-      <Viewer
-        studies={studies}
-        keymap={keymap}
-        keyChanges={changes}
-        annotations={marks.data ?? null}
-        onAnnotations={save}
-        readOnly={proof === null}
-        caseId={id}
-        {...(checked?.pxPerMm ? { pixelsPerMillimetre: checked.pxPerMm } : {})}
-      />
-    </Suspense>
+    <Guard failed={failed}>
+      <Suspense fallback={<Skeleton active style={{ padding: 16 }} />}>
+        <Viewer
+          studies={studies}
+          keymap={keymap}
+          keyChanges={changes}
+          annotations={marks.data ?? null}
+          onAnnotations={save}
+          readOnly={proof === null}
+          caseId={id}
+          {...(checked?.pxPerMm ? { pixelsPerMillimetre: checked.pxPerMm } : {})}
+        />
+      </Suspense>
+    </Guard>
   );
 }

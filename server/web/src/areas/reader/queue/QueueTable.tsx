@@ -84,7 +84,7 @@ export function QueueTable({ rows, shown, columns, narrow, actions, onChosen }: 
               {t(`reader:column.${column.id}`)}
             </span>
           ))}
-          <span role="columnheader" aria-colindex={columns.length + 1} className="queue-cell">
+          <span role="columnheader" aria-colindex={columns.length + 1} className="queue-cell queue-act">
             {t('reader:column.action')}
           </span>
         </div>

@@ -55,7 +55,7 @@ function isWhole(line: QueueLine): boolean {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { id: 'priority', width: 64, show: (line) => <PriorityTag priority={line.case.priority} /> },
+  { id: 'priority', width: 76, show: (line) => <PriorityTag priority={line.case.priority} /> },
   { id: 'due', width: 136, show: (line) => <Countdown from={line.case.opened_at} due={line.case.deadline} stopped={DONE.has(line.case.stage)} /> },
   { id: 'stage', width: 138, show: (line) => <StageTag stage={line.case.stage} note={noteOf(line)} /> },
   { id: 'name', width: 140, show: (line) => <PatientName name={line.patient} /> },
