@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 
 import { request } from '@/api/request';
 import { Countdown } from '@/shared/Countdown';
+import { findingWord } from '@/shared/words';
 
 import { useHappened } from './live';
 import { queries } from './queries';
@@ -27,7 +28,7 @@ const SHOWN = 3;
 
 /** The link leads to the page where it is read back. */
 export function CriticalBanner() {
-  const { t } = useTranslation(['common', 'shared']);
+  const { t } = useTranslation('common');
   useHappened(
     KINDS,
     useCallback(() => void queries.invalidateQueries({ queryKey: KEY }), []),
@@ -48,7 +49,7 @@ export function CriticalBanner() {
           {items.slice(0, SHOWN).map((finding) => (
             <li key={finding.id}>
               <Link to={`/reports/${finding.case}`}>
-                {t(`shared:finding.${finding.code}`)} · {finding.case_number}
+                {findingWord(finding.code)} · {finding.case_number}
               </Link>{' '}
               <Countdown from={finding.raised_at} due={finding.due_at} />
             </li>

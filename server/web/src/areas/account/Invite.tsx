@@ -8,11 +8,17 @@ import { asProblem } from '@/api/problem';
 import { router } from '@/app/router';
 
 import { acceptInvitation, openInvitation } from './api';
+import { CodeField } from './CodeField';
 import { take } from './entering';
 import { doorFault } from './faults';
 import { spend, useSecret } from './fragment';
 import { Frame } from './Frame';
 import { NewPassword } from './NewPassword';
+
+interface Typed {
+  password: string;
+  code?: string;
+}
 
 export function Invite() {
   const { t } = useTranslation(['account', 'common']);
@@ -21,11 +27,11 @@ export function Invite() {
   const [busy, setBusy] = useState(false);
   const opened = useQuery({ queryKey: ['invitation', token], queryFn: () => openInvitation(token), enabled: token !== '', staleTime: Number.POSITIVE_INFINITY, gcTime: 0 });
 
-  async function send(password: string) {
+  async function send({ password, code }: Typed) {
     setBusy(true);
     setFault(null);
     try {
-      const me = await take(await acceptInvitation(token, password));
+      const me = await take(await acceptInvitation(token, password, code?.trim()));
       spend();
       router.history.push(me.must_enrol || opened.data?.second_factor ? '/enrol?first=1' : '/welcome');
     } catch (error) {
@@ -65,10 +71,11 @@ export function Invite() {
   return (
     <Frame title={t('account:invite.title')} lead={second ? t('account:invite.leadSecond') : t('account:invite.lead')} width={480}>
       <Descriptions column={1} size="small" items={lines} style={{ marginBottom: 16 }} />
-      <Form layout="vertical" requiredMark={false} onFinish={(typed: { password: string }) => void send(typed.password)}>
+      <Form layout="vertical" requiredMark={false} onFinish={(typed: Typed) => void send(typed)}>
         {/* Password managers keep the account name with the password. */}
         <input type="text" name="username" autoComplete="username" value={login} readOnly hidden />
         <NewPassword login={login} />
+        {opened.data.needs_code && <CodeField recovery />}
         {fault && <Alert type="error" showIcon role="alert" title={fault} style={{ marginBottom: 16 }} />}
         <Button type="primary" htmlType="submit" block size="large" loading={busy}>
           {t('account:invite.send')}

@@ -4,11 +4,10 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { queries } from '@/app/queries';
-import { asProblem } from '@/api/problem';
 
 import { changePassword } from './api';
 import { take } from './entering';
-import { doorFault } from './faults';
+import { proofFault } from './faults';
 import { NewPassword } from './NewPassword';
 
 interface Typed {
@@ -34,7 +33,7 @@ export function Password({ login }: { login: string }) {
       setOpen(false);
       setDone(true);
     } catch (error) {
-      setFault(asProblem(error).code === 'BAD_CREDENTIALS' ? t('account:password.currentWrong') : doorFault(t, error));
+      setFault(proofFault(t, error, 'current_password'));
     } finally {
       setBusy(false);
     }

@@ -5,11 +5,10 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { refresh, type Me } from '@/app/session';
-import { asProblem } from '@/api/problem';
 
 import { removeSecondFactor } from './api';
 import { CodeField } from './CodeField';
-import { doorFault } from './faults';
+import { proofFault } from './faults';
 import { SecondFactorSteps } from './SecondFactorSteps';
 
 type Doing = 'nothing' | 'setting' | 'removing';
@@ -29,7 +28,7 @@ export function SecondFactor({ me }: { me: Me }) {
       await refresh();
       setDoing('nothing');
     } catch (error) {
-      setFault(asProblem(error).code === 'BAD_CREDENTIALS' ? t('account:password.currentWrong') : doorFault(t, error));
+      setFault(proofFault(t, error));
     } finally {
       setBusy(false);
     }

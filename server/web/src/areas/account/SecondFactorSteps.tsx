@@ -8,7 +8,7 @@ import { QrCode } from '@/shared/QrCode';
 
 import { beginSecondFactor, confirmSecondFactor, type Secret } from './api';
 import { CodeField } from './CodeField';
-import { doorFault } from './faults';
+import { proofFault } from './faults';
 import { RecoveryCodes } from './RecoveryCodes';
 
 /** `onDone` is called when the codes for an emergency have been put away. */
@@ -25,7 +25,7 @@ export function SecondFactorSteps({ login, onDone }: { login: string; onDone: ()
     try {
       await work();
     } catch (error) {
-      setFault(doorFault(t, error));
+      setFault(proofFault(t, error));
     } finally {
       setBusy(false);
     }

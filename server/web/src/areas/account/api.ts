@@ -12,7 +12,10 @@ export interface Opened {
   name: string;
   login: string;
   organization_name: string;
+  /** One must be set up afterwards. */
   second_factor: boolean;
+  /** There is one already: its code is asked for. */
+  needs_code?: boolean;
 }
 
 export interface Secret {
@@ -34,8 +37,8 @@ export function openInvitation(token: string): Promise<Opened> {
   return request('POST', '/api/v1/invitations/open', { token });
 }
 
-export function acceptInvitation(token: string, password: string): Promise<Begun> {
-  return request('POST', '/api/v1/invitations/accept', { token, password });
+export function acceptInvitation(token: string, password: string, code?: string): Promise<Begun> {
+  return request('POST', '/api/v1/invitations/accept', { token, password, ...(code ? { code } : {}) });
 }
 
 export function changePassword(current: string, password: string): Promise<Begun> {

@@ -31,3 +31,10 @@ export function doorFault(t: TFunction, error: unknown): string {
       return t('account:fault.other', { detail: problem.message });
   }
 }
+
+/** The words for a refusal of what somebody who is signed in typed to prove who they are. */
+export function proofFault(t: TFunction, error: unknown, password = 'password'): string {
+  const { field } = asProblem(error);
+  if (field === password) return t('account:password.currentWrong');
+  return field === 'code' ? t('account:fault.code') : doorFault(t, error);
+}
