@@ -73,7 +73,7 @@ export function useInbox() {
 export function useReceiving() {
   return useQuery({
     queryKey: ['clinic', 'receiving'],
-    queryFn: async () => (await ok(api.GET('/api/v1/studies', { params: { query: { stage: 'receiving', limit: 50 } } }))).items as unknown as Study[],
+    queryFn: async () => (await ok(api.GET('/api/v1/studies', { params: { query: { stage: 'arriving', limit: 50 } } }))).items as unknown as Study[],
   });
 }
 
