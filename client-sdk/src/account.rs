@@ -66,10 +66,33 @@ impl Client {
     /// Signs in as a program; the client that comes back speaks under the new session.
     ///
     /// # Errors
-    /// `BAD_CREDENTIALS`; `LOCKED` with the time after which to try again; see [`Error`].
+    /// `BAD_CREDENTIALS`; `SECOND_FACTOR_REQUIRED`; `LOCKED` with the time after which to try again;
+    /// see [`Error`].
     pub async fn sign_in(&self, login: &str, password: &str) -> Result<Self, Error> {
         let body = serde_json::json!({ "login": login, "password": password, "kind": "program" });
-        let signed_in: SignedIn = self.post("/api/v1/sessions", &body).await?;
+        self.signed_in(&body).await
+    }
+
+    /// As [`Client::sign_in`], for an account with a second factor: with the code of the present
+    /// 30 seconds, or a recovery code.
+    ///
+    /// # Errors
+    /// `BAD_CREDENTIALS`; `SECOND_FACTOR_WRONG`, also for a code that was used; `LOCKED` with the
+    /// time after which to try again; see [`Error`].
+    pub async fn sign_in_with_code(
+        &self,
+        login: &str,
+        password: &str,
+        code: &str,
+    ) -> Result<Self, Error> {
+        let body = serde_json::json!({
+            "login": login, "password": password, "code": code, "kind": "program",
+        });
+        self.signed_in(&body).await
+    }
+
+    async fn signed_in(&self, body: &serde_json::Value) -> Result<Self, Error> {
+        let signed_in: SignedIn = self.post("/api/v1/sessions", body).await?;
         let token =
             signed_in.token.ok_or_else(|| Error::Answer("no token was given".to_owned()))?;
         Ok(self.with_token(token))

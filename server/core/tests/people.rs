@@ -8,7 +8,8 @@ use medrelay_core::event::Kind;
 use medrelay_core::id::{AgreementId, OrganizationId};
 use medrelay_core::message::MessageKind;
 use medrelay_core::people::{
-    Agreement, AgreementFault, OrganizationKind, Priority, Role, SigningPolicy, TimeLimits,
+    Agreement, AgreementFault, Grant, OrganizationKind, Priority, Role, SecondFactorPolicy,
+    SigningPolicy, TemplateKind, TimeLimits,
 };
 use medrelay_core::report::VersionKind;
 use medrelay_core::time::{Clock, ManualClock, SeededEntropy, Span, Timestamp};
@@ -35,6 +36,7 @@ where
 
 #[test]
 fn stable_texts_are_stable() {
+    check_stable(TemplateKind::ALL, TemplateKind::as_str, TemplateKind::parse);
     check_stable(Role::ALL, Role::as_str, Role::parse);
     check_stable(OrganizationKind::ALL, OrganizationKind::as_str, OrganizationKind::parse);
     check_stable(SigningPolicy::ALL, SigningPolicy::as_str, SigningPolicy::parse);
@@ -119,4 +121,22 @@ fn time_saturates_and_the_manual_clock_moves_only_when_told() {
     assert_eq!((clock.now(), clock.now()), (Timestamp::from_micros(1), Timestamp::from_micros(1)));
     // SplitMix64 of seed 0, as published.
     assert_eq!(SeededEntropy::new(0).next_u64(), 0xe220_a839_7b1d_cdaf);
+}
+
+#[test]
+fn the_policy_says_whose_account_needs_a_second_factor() {
+    let here = OrganizationId::new(Timestamp::default(), &SeededEntropy::new(7));
+    let holds = |roles: &[Role]| -> Vec<Grant> {
+        let grant = |role: &Role| Grant { organization: here.clone(), role: *role };
+        roles.iter().map(grant).collect()
+    };
+    for role in Role::ALL {
+        let grants = holds(&[*role]);
+        let signs = matches!(role, Role::Reporter | Role::Verifier);
+        assert!(!SecondFactorPolicy::Optional.demands(&grants), "{role:?}");
+        assert_eq!(SecondFactorPolicy::Readers.demands(&grants), signs, "{role:?}");
+        assert!(SecondFactorPolicy::Everybody.demands(&grants), "{role:?}");
+    }
+    assert!(SecondFactorPolicy::Readers.demands(&holds(&[Role::Administrator, Role::Reporter])));
+    assert!(!SecondFactorPolicy::Readers.demands(&[]));
 }

@@ -96,6 +96,10 @@ pub async fn from_the_link_to_the_second_factor(relay: &mut Relay) -> Result<()>
     assert_eq!(wrong.said(), (401, "BAD_CREDENTIALS"), "nothing is told without the password");
     let right = try_sign_in(relay, "wang.li", OWN, Some(&phone.code(relay))).await?;
     assert_eq!((right.status, &right.body["must_enrol"]), (201, &json!(false)));
+    let program = relay.client().sign_in("wang.li", OWN).await;
+    assert_eq!(program.expect_err("refused").code(), Some("SECOND_FACTOR_REQUIRED"));
+    relay.pass(Span::from_secs(30));
+    relay.client().sign_in_with_code("wang.li", OWN, &phone.code(relay)).await?.me().await?;
     let told = relay.events().await?;
     for kind in ["person_invited", "password_changed", "second_factor_changed"] {
         ensure!(told.iter().any(|it| it == kind), "no {kind}");
