@@ -1,6 +1,4 @@
 // Times of the relay (integer microseconds, UTC) as people read them: in the machine's own zone, by the relay's clock.
-import i18next from 'i18next';
-
 const MINUTE = 60_000_000;
 let skew = 0;
 
@@ -18,46 +16,39 @@ export function now(): number {
   return (Date.now() + skew) * 1_000;
 }
 
-const made = new Map<string, Intl.DateTimeFormat>();
+const formats = new Intl.DateTimeFormat('en-GB', { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
-function format(name: string, options: Intl.DateTimeFormatOptions, at: number): string {
-  const language = i18next.language === 'en' ? 'en-GB' : 'zh-CN';
-  const key = `${language} ${name}`;
-  let known = made.get(key);
-  if (!known) {
-    known = new Intl.DateTimeFormat(language, { hourCycle: 'h23', ...options });
-    made.set(key, known);
-  }
-  return known.format(at / 1_000);
+/** The parts of a time in the machine's zone. Written the same in both languages: nobody takes a day for a month. */
+function parts(at: number): Record<string, string> {
+  return Object.fromEntries(formats.formatToParts(at / 1_000).map((part) => [part.type, part.value]));
 }
 
-const DAY: Intl.DateTimeFormatOptions = { year: 'numeric', month: '2-digit', day: '2-digit' };
-const TIME: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit' };
-
-/** 2026-11-22 as the language writes it. */
+/** 2026-11-22. */
 export function day(at: number): string {
-  return format('day', DAY, at);
+  const { year, month, day: date } = parts(at);
+  return `${year}-${month}-${date}`;
 }
 
 /** 12:03. */
 export function clock(at: number): string {
-  return format('clock', TIME, at);
+  const { hour, minute } = parts(at);
+  return `${hour}:${minute}`;
 }
 
 /** 12:03:05. */
 export function clockSeconds(at: number): string {
-  return format('seconds', { ...TIME, second: '2-digit' }, at);
+  return `${clock(at)}:${parts(at)['second']}`;
 }
 
-/** Day and time. */
+/** 2026-11-22 12:03. */
 export function moment(at: number): string {
-  return format('moment', { ...DAY, ...TIME }, at);
+  return `${day(at)} ${clock(at)}`;
 }
 
 /** Short for tables: the time today, else month, day and time. */
 export function shortMoment(at: number): string {
   if (day(at) === day(now())) return clock(at);
-  return format('short', { month: '2-digit', day: '2-digit', ...TIME }, at);
+  return `${day(at).slice(5)} ${clock(at)}`;
 }
 
 /** A date of a DICOM object (`20261122` or `2026-11-22`) as 2026-11-22; what is no date stays as it is. */

@@ -142,7 +142,7 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
   ) : reports && reports.length > 0 ? (
     <ReportView id={(reports.at(-1) as { id: string }).id} />
   ) : (
-    <p className="quiet">{t(free && reads ? 'reader:case.claimFirst' : 'reader:case.lookOnly')}</p>
+    <p className="quiet">{own ? t('reader:case.elsewhere') : free && reads ? t('reader:case.claimFirst') : t('reader:case.lookOnly')}</p>
   );
 
   const count = (word: string, number: number | undefined) => (number ? `${word} (${number})` : word);

@@ -59,6 +59,7 @@ export function CriticalDialog({ open, id, modality, clinic, onRaised, onClose }
       onCancel={onClose}
       mask={{ closable: false }}
       zIndex={1100}
+      destroyOnHidden
     >
       <div className="report">
         <Alert type="warning" showIcon title={t('reader:critical.happens', { clinic })} />

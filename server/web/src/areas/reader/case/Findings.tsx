@@ -1,5 +1,5 @@
 // The critical findings of a case and how far each of them has come.
-import { Alert, Button } from 'antd';
+import { Button } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -17,35 +17,23 @@ function Line({ finding, onCallOff }: { finding: Finding; onCallOff: (() => void
   const { t } = useTranslation('reader');
   const open = finding.stage === 'notifying';
   return (
-    <Alert
-      type={open ? 'error' : 'warning'}
-      title={
-        <span>
-          {finding.stage === 'false_alarm' ? t('reader:critical.falseAlarm') : <CriticalTag critical={finding.stage} />} <strong>{findingWord(finding.code)}</strong>{' '}
-          {open && <Countdown from={finding.raised_at} due={finding.due_at} />}
+    <div className={open ? 'case-finding open' : 'case-finding'} role={open ? 'alert' : undefined}>
+      {finding.stage === 'false_alarm' ? <span className="tag">{t('reader:critical.falseAlarm')}</span> : <CriticalTag critical={finding.stage} />}
+      <strong>{findingWord(finding.code)}</strong>
+      <span className="case-finding-text">{finding.text}</span>
+      {open && <Countdown from={finding.raised_at} due={finding.due_at} />}
+      {finding.read_back && (
+        <span className="case-finding-text">
+          {t('reader:critical.readBack', { name: finding.acknowledged_by_name ?? '', at: finding.acknowledged_at === null ? '' : clock(finding.acknowledged_at) })} {finding.read_back}
         </span>
-      }
-      description={
-        <>
-          <div className="case-words" style={{ margin: 0 }}>
-            {finding.text}
-          </div>
-          <div className="quiet">{t('reader:critical.raisedBy', { name: finding.raised_by_name, at: clock(finding.raised_at) })}</div>
-          {finding.read_back && (
-            <div>
-              {t('reader:critical.readBack', { name: finding.acknowledged_by_name ?? '', at: finding.acknowledged_at === null ? '' : clock(finding.acknowledged_at) })} {finding.read_back}
-            </div>
-          )}
-        </>
-      }
-      action={
-        onCallOff && (
-          <Button size="small" onClick={onCallOff}>
-            {t('reader:critical.callOff')}
-          </Button>
-        )
-      }
-    />
+      )}
+      <span className="quiet">{t('reader:critical.raisedBy', { name: finding.raised_by_name, at: clock(finding.raised_at) })}</span>
+      {onCallOff && (
+        <Button size="small" onClick={onCallOff}>
+          {t('reader:critical.callOff')}
+        </Button>
+      )}
+    </div>
   );
 }
 
