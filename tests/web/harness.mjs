@@ -197,3 +197,15 @@ export async function overflow(at) {
     return extra > 1 ? [`the page is ${extra} px wider than the window`] : [];
   });
 }
+
+const texts = new Map();
+
+/** A text of the pages as it stands in the Chinese (or another) file: `text('reader:queue.next')`. */
+export function text(key, language = 'zh') {
+  const [area, path] = key.split(':');
+  const name = `${language}/${area}`;
+  if (!texts.has(name)) texts.set(name, JSON.parse(readFileSync(join(TOP, `server/web/src/i18n/${name}.json`), 'utf8')));
+  const found = path.split('.').reduce((level, part) => level?.[part], texts.get(name));
+  if (typeof found !== 'string') throw new Error(`no text for ${key} in ${language}`);
+  return found;
+}
