@@ -33,14 +33,17 @@ export function useViewerKeys(name: KeymapName, changes: KeyChanges | undefined,
   useEffect(() => {
     if (!enabled) return undefined;
     const pressed = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || isTyping(event)) return;
+      if (isTyping(event)) return;
       const chord = chordOf(event);
       if (isOwn(event, chord)) return;
       const action = actionOf(keymap, chord);
-      if (action && latest.current(action)) event.preventDefault();
+      if (!action || !latest.current(action)) return;
+      event.preventDefault();
+      event.stopPropagation();
     };
-    window.addEventListener('keydown', pressed);
-    return () => window.removeEventListener('keydown', pressed);
+    // Before Cornerstone, whose panes take every key for themselves.
+    window.addEventListener('keydown', pressed, { capture: true });
+    return () => window.removeEventListener('keydown', pressed, { capture: true });
   }, [keymap, enabled]);
   return keymap;
 }

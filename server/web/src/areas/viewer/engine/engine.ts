@@ -147,7 +147,9 @@ export class Engine implements PaneHost {
 
   private resized(): void {
     if (this.rendering.hasBeenDestroyed) return;
+    const fitted = this.panes.filter((pane) => pane.isFitted());
     this.rendering.resize(true, true);
+    fitted.forEach((pane) => pane.fit());
     if (this.mpr.state.get()) drawCross(this.panes.slice(0, 3));
   }
 
@@ -224,17 +226,17 @@ export class Engine implements PaneHost {
       this.touched = true;
       if (this.mpr.state.get()) this.closeMpr();
     }
-    const hung = hang(wanted, stacks);
-    this.setLayout(wanted.layout.rows, wanted.layout.columns);
+    const hung = trimmed(hang(wanted, stacks));
+    const { rows, columns } = hung.length < wanted.panes.length ? gridFor(hung.length) : wanted.layout;
+    this.setLayout(rows, columns);
     this.state.patch({ protocol: wanted.id });
     this.groups = wanted.sync ?? [];
     hung.forEach(({ stack, rule }, at) => {
       if (rule?.cut && stack && name !== undefined) return;
-      if (this.panes[at]?.view.get().stack?.id === stack?.id) return;
-      if (!stack) return this.panes[at]?.show(null);
-      this.put(at, stack, { window: rule?.window ?? null });
       const pane = this.panes[at];
-      if (rule?.cine && pane && stack.kind === 'clip') this.cine.set(pane, stack.rate || 15);
+      if (!stack || !pane) return pane?.show(null);
+      if (pane.view.get().stack?.id !== stack.id) this.put(at, stack, { window: rule?.window ?? null });
+      if (rule?.cine && stack.kind === 'clip' && pane.view.get().cine === 0) this.cine.set(pane, stack.rate || 15);
     });
     const cut = hung.findIndex((one) => one.rule?.cut);
     if (name !== undefined && cut >= 0) void this.hangCuts(hung);
@@ -501,6 +503,19 @@ export class Engine implements PaneHost {
   run(action: Action): boolean {
     return runAction(this, action);
   }
+}
+
+/** Without the empty panes at the end. */
+function trimmed(hung: ReturnType<typeof hang>): ReturnType<typeof hang> {
+  let count = hung.length;
+  while (count > 1 && hung[count - 1]?.stack === null) count -= 1;
+  return hung.slice(0, count);
+}
+
+/** The smallest grid for so many panes. */
+function gridFor(count: number): { rows: number; columns: number } {
+  const rows = count <= 2 ? 1 : count <= 8 ? 2 : 3;
+  return { rows, columns: Math.ceil(count / rows) };
 }
 
 /** What an action does to the engine. */

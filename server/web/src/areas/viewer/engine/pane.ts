@@ -326,6 +326,12 @@ export class Pane {
     return viewport ? { zoom: viewport.getZoom(), pan: viewport.getPan() } : null;
   }
 
+  /** Whether the whole image fills the pane, as it was put up. */
+  isFitted(): boolean {
+    const now = this.zoomPan();
+    return now !== null && Math.abs(now.zoom - 1) < 0.01 && Math.abs(now.pan[0]) < 1 && Math.abs(now.pan[1]) < 1;
+  }
+
   fit(): void {
     this.withViewport((viewport) => viewport.resetCamera({ resetPan: true, resetZoom: true }));
   }
@@ -427,6 +433,11 @@ export function isColour(stack: Stack | null): boolean {
   const samples = stack?.frames[0]?.set['00280002']?.Value?.[0];
   const kind = stack?.frames[0]?.set['00280004']?.Value?.[0];
   return samples === 3 || kind === 'PALETTE COLOR';
+}
+
+/** Whether the images are stored with white as the least value: inverted is how they are meant. */
+export function isInverse(stack: Stack | null): boolean {
+  return stack?.frames[0]?.set['00280004']?.Value?.[0] === 'MONOCHROME1';
 }
 
 /** The window that a stack begins with: null leaves it to each image. */

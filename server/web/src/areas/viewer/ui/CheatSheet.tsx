@@ -3,7 +3,14 @@ import { Modal } from 'antd';
 import { useTranslation } from 'react-i18next';
 
 import { groups, type Action, type Group } from '../actions';
+import { ctPresets } from '../engine/presets';
 import { conflictsOf, type Keymap } from '../keymaps';
+
+/** The CT window that a key chooses. */
+function presetName(action: Action): string | null {
+  const key = /^window\.(\d)$/.exec(action)?.[1];
+  return key ? (ctPresets.find((preset) => preset.key === Number(key))?.name ?? null) : null;
+}
 
 export function CheatSheet({ open, keymap, onClose }: { open: boolean; keymap: Keymap; onClose(): void }) {
   const { t } = useTranslation('viewer');
@@ -17,6 +24,7 @@ export function CheatSheet({ open, keymap, onClose }: { open: boolean; keymap: K
       cancelText={t('viewer:help.close')}
       title={t('viewer:help.title')}
       width={920}
+      style={{ top: 16 }}
       className="mrv-sheet"
     >
       {conflicts.length > 0 && (
@@ -36,7 +44,10 @@ export function CheatSheet({ open, keymap, onClose }: { open: boolean; keymap: K
                       <kbd key={chord}>{chord}</kbd>
                     ))}
                   </dt>
-                  <dd>{t(`viewer:action.${action.replace('.', '_')}`)}</dd>
+                  <dd>
+                      {t(`viewer:action.${action.replace('.', '_')}`)}
+                      {presetName(action) && ` · CT ${t(`viewer:preset.${presetName(action)}`)}`}
+                    </dd>
                 </div>
               ))}
             </dl>

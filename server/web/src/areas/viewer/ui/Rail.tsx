@@ -62,7 +62,7 @@ function Card({ engine, stack, progress }: { engine: Engine; stack: Stack; progr
       onClick={() => engine.choose(engine.state.get().active, stack.id)}
       title={[name, stack.protocol, stack.bodyPart].filter(Boolean).join(' · ')}
     >
-      {isImage && !broken ? (
+      {isImage && stack.modality !== 'ECG' && !broken ? (
         <img src={thumbnailOf(stack)} alt="" loading="lazy" decoding="async" draggable={false} onError={() => setBroken(true)} />
       ) : (
         <span className="mrv-noimage">{stack.kind === 'ecg' ? t('viewer:rail.ecg') : stack.kind === 'document' ? t('viewer:rail.document') : stack.modality}</span>

@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next';
 import type { Action } from '../actions';
 import type { Engine } from '../engine/engine';
 import { canCut } from '../engine/mprMode';
+import { isInverse } from '../engine/pane';
 import { ctPresets, fileWindows } from '../engine/presets';
 import { useSignal } from '../engine/signal';
 import { drawing } from '../engine/start';
@@ -47,7 +48,7 @@ export function Toolbar({ engine, keymap, run, onSecondWindow, rail, onRail }: T
       ))}
       <i />
       <Presets engine={engine} keymap={keymap} />
-      <Button {...said} action="invert" icon="invert" pressed={view.invert} />
+      <Button {...said} action="invert" icon="invert" pressed={view.invert !== isInverse(view.stack)} />
       <Button {...said} action="rotate.right" icon="rotateRight" />
       <Button {...said} action="flip.horizontal" icon="flipH" />
       <Button {...said} action="flip.vertical" icon="flipV" />
