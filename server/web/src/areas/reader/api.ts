@@ -241,9 +241,10 @@ export async function readTemplates(kind: Template['kind']): Promise<Template[]>
   const all: Template[] = [];
   let after: string | null = null;
   do {
-    const page: { items: Template[]; next: string | null } = await request('GET', '/api/v1/templates', undefined, { query: { kind, after, limit: 200 } });
+    const page: { items: Template[]; next?: string | null } = await request('GET', '/api/v1/templates', undefined, { query: { kind, after, limit: 200 } });
     all.push(...page.items);
-    after = page.next;
+    // The last page may name no next one at all.
+    after = page.items.length > 0 ? (page.next ?? null) : null;
   } while (after !== null && all.length < 2_000);
   return all;
 }
