@@ -1,14 +1,17 @@
 //! Who comes next, and the parts of the queue.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use medrelay_client::{NewOrder, Text};
 use medrelay_core::people::{Priority, Role};
 use medrelay_core::time::Span;
 use medrelay_dicom::phantom::PhantomSpec;
 use medrelay_tests::clinic::{Person, Place};
-use medrelay_tests::relay::Relay;
+use medrelay_tests::relay::{Engine, Relay, tell};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Cast, at, items, line, of_patient, post, proof, refusal, signed, text};
 
@@ -173,5 +176,52 @@ pub async fn parts(relay: &mut Relay) -> Result<()> {
     let (page, all) = tab(&cast.reporter, "tab=all").await?;
     ensure!(!all.contains(&cases[1]), "what is signed is gone");
     assert_eq!(page["counts"]["returned"], 1);
+    Ok(())
+}
+
+/// Fifty thousand cases wait: a page is what is looked up, the rest is only put in order. The limit
+/// is for an unoptimized build on a busy machine; a release build takes a fraction of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_fifty_thousand_answers_in_pages() -> Result<()> {
+    tell(Engine::Sqlite, crowded).await
+}
+
+const CROWD: i64 = 50_000;
+const CROWDED_WITHIN: Duration = Duration::from_secs(6);
+
+async fn crowded(relay: &mut Relay) -> Result<()> {
+    let cast = Cast::assemble(relay).await?;
+    cast.waiting(relay, &of_patient(0, 431)).await?;
+    let pool = relay.sql().await?;
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 49999)";
+    let id = |kind: &str| format!("printf('0190a5c0-{kind}-7000-8000-%012x', n.i)");
+    let (study, case) = (id("0001"), id("0002"));
+    let studies = format!(
+        "INSERT INTO studies (id, uid, clinic_id, patient_id, patient_name, modality, charset, \
+         charset_guessed, instances, bytes, stage, first_at, last_at, settle_at, version) \
+         {many} SELECT {study}, '1.2.' || n.i, clinic_id, 'P' || n.i, 'Y^' || n.i, modality, \
+         charset, 0, 1, 1, stage, first_at, last_at, settle_at, 1 FROM studies, n"
+    );
+    let cases = format!(
+        "INSERT INTO cases (id, number, agreement_id, clinic_id, centre_id, study_id, modality, \
+         priority, policy, opened_at, deadline, fair, fence, late_images, stage, state, version) \
+         {many} SELECT {case}, 'IMG-' || n.i, agreement_id, clinic_id, centre_id, {study}, \
+         modality, priority, policy, opened_at + n.i, deadline + n.i * 1000003 % 9000000000, \
+         n.i * 7919 % 49999, 0, 0, stage, state, 1 FROM cases, n"
+    );
+    for sql in [studies, cases] {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await?;
+    }
+    pool.close().await;
+    let begun = Instant::now();
+    let (page, ready) = tab(&cast.reporter, "tab=ready&limit=200&offset=49000").await?;
+    let taken = begun.elapsed();
+    println!("a page of {CROWD} cases: {} ms", taken.as_millis());
+    assert_eq!((&page["total"], ready.len()), (&json!(CROWD), 200));
+    assert_eq!(items(&page)[0]["rank"], 49_001);
+    ensure!(taken < CROWDED_WITHIN, "a page took {taken:?}");
+    let begun = Instant::now();
+    cast.reporter.next_case().await?;
+    println!("the next of them: {} ms", begun.elapsed().as_millis());
     Ok(())
 }
