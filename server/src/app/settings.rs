@@ -21,6 +21,13 @@ pub(super) fn service(config: &Config) -> Settings {
     let secs = |n: u32| Span::from_secs(i64::from(n));
     Settings {
         ae_title: config.dimse.ae_title.clone(),
+        dicom_port: config.dimse.enabled.then(|| config.dimse.listen.port()),
+        dicom_tls_port: config
+            .dimse
+            .tls_listen
+            .filter(|_| config.dimse.enabled)
+            .map(|at| at.port()),
+        names: config.https.names.iter().filter(|name| !is_this_machine(name)).cloned().collect(),
         quiet: quiet(config),
         lease: Lease {
             length: Span::from_minutes(i64::from(config.claim.lease_minutes)),
@@ -43,6 +50,12 @@ pub(super) fn service(config: &Config) -> Settings {
         link: link(config),
         ..Settings::default()
     }
+}
+
+/// Whether a name means the machine that asks: nobody else reaches us by it.
+fn is_this_machine(name: &str) -> bool {
+    name == "localhost"
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn link(config: &Config) -> LinkSettings {

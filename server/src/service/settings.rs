@@ -40,6 +40,12 @@ impl Default for LinkSettings {
 pub struct Settings {
     /// Our AE title.
     pub ae_title: String,
+    /// Port of the plain DICOM listener; absent when there is none.
+    pub dicom_port: Option<u16>,
+    /// Port of the DICOM listener with TLS.
+    pub dicom_tls_port: Option<u16>,
+    /// Names and addresses by which others reach this server.
+    pub names: Vec<String>,
     /// When a study without a manifest counts as complete.
     pub quiet: QuietTimes,
     /// How long a claim lasts.
@@ -68,6 +74,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ae_title: "MEDRELAY".to_owned(),
+            dicom_port: None,
+            dicom_tls_port: None,
+            names: Vec::new(),
             quiet: QuietTimes::default(),
             lease: case::Lease::default(),
             claim_limit: medrelay_core::queue::CLAIM_LIMIT,

@@ -137,6 +137,7 @@ pub const TABLE: &[Line] = &[
     line("GET /api/v1/agreements/{id}/destinations", About::Pact, PACT_READERS, PACT_SEEN),
     line("POST /api/v1/agreements/{id}/destinations", About::Pact, ADMIN, BOTH_SIDES),
     line("DELETE /api/v1/destinations/{id}", About::Pact, ADMIN, BOTH_SIDES),
+    line("GET /api/v1/connection", About::List, &[Technician, Admin], &[]),
     line("GET /api/v1/devices", About::List, &[Technician, Admin], &[]),
     line("POST /api/v1/devices", About::Owned, ADMIN, BELOW),
     line("GET /api/v1/devices/{id}", About::Owned, &[Technician, Admin], KEPT),

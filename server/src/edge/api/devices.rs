@@ -115,14 +115,46 @@ struct DeviceQuery {
     limit: Option<i64>,
 }
 
+/// What is typed in at a device or a gateway so that it finds this relay.
+#[derive(Serialize, ToSchema)]
+struct ConnectionBody {
+    /// Our AE title.
+    ae_title: String,
+    /// Port of the plain DICOM listener; absent when there is none.
+    dicom_port: Option<u16>,
+    /// Port of the DICOM listener with TLS.
+    dicom_tls_port: Option<u16>,
+    /// Port that gateways join at, by HTTPS.
+    link_port: u16,
+    /// Names and addresses of this server as configured; those of the machine itself are left out.
+    names: Vec<String>,
+}
+
 /// The routes of this file.
 pub fn routes(routes: Routes) -> Routes {
     routes
+        .add(routes!(read_connection), Rule::May(Action::ReadDevice))
         .add(routes!(list_devices), Rule::May(Action::ReadDevice))
         .add(routes!(create_device), Rule::May(Action::ManageDevice))
         .add(routes!(read_device), Rule::May(Action::ReadDevice))
         .add(routes!(change_device), Rule::May(Action::ManageDevice))
         .add(routes!(remove_device), Rule::May(Action::ManageDevice))
+}
+
+/// What is typed in at a device or a gateway so that it finds this relay.
+#[utoipa::path(
+    get, path = "/api/v1/connection", tag = "devices", operation_id = "read_connection",
+    responses((status = 200, body = ConnectionBody), (status = 403, body = Problem))
+)]
+async fn read_connection(State(api): State<Api>) -> Json<ConnectionBody> {
+    let settings = api.service.settings();
+    Json(ConnectionBody {
+        ae_title: settings.ae_title.clone(),
+        dicom_port: settings.dicom_port,
+        dicom_tls_port: settings.dicom_tls_port,
+        link_port: api.service.link_port(),
+        names: settings.names.clone(),
+    })
 }
 
 /// Devices that one may see.
