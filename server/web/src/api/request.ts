@@ -27,6 +27,13 @@ export function askProofWith(ask: Prover | null): void {
   prover = ask;
 }
 
+let renewer: (() => Promise<boolean>) | null = null;
+
+/** Sets who finds out the session's token again when it was changed in another tab; `true` means that it is the same person's. */
+export function renewWith(renew: () => Promise<boolean>): void {
+  renewer = renew;
+}
+
 /** A new key for a call that creates something. */
 export function newKey(): string {
   return crypto.randomUUID();
@@ -70,9 +77,10 @@ async function send(method: Method, path: string, body: unknown, options: Option
 /** Sends and gives the answer's body; throws a [`Problem`]. Nobody signed in ends the session of the page. */
 export async function request<T>(method: Method, path: string, body?: unknown, options: Options = {}): Promise<T> {
   let response = await send(method, path, body, options);
-  if (response.status === 403 && prover) {
+  if (response.status === 403) {
     const problem = await problemOf(response.clone());
-    if (problem.code === 'STEP_UP_REQUIRED' && (await prover(problem))) response = await send(method, path, body, options);
+    const again = problem.code === 'STEP_UP_REQUIRED' ? prover?.(problem) : problem.code === 'CSRF' ? renewer?.() : undefined;
+    if (await again) response = await send(method, path, body, options);
   }
   clockFrom(response.headers.get('date'));
   if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;

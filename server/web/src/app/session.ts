@@ -3,6 +3,7 @@ import { useSyncExternalStore } from 'react';
 
 import { api, ok, onSignedOut, setCsrf, type Schemas } from '@/api/client';
 import { Problem } from '@/api/problem';
+import { renewWith } from '@/api/request';
 
 import { queries } from './queries';
 
@@ -78,6 +79,16 @@ export async function end(server: boolean): Promise<void> {
 
 onSignedOut(() => {
   if (state.known && state.me) void end(false);
+});
+
+// The password was changed in another tab, or somebody else has signed in there: then nothing of the one before may stay.
+renewWith(async () => {
+  const before = currentMe()?.id;
+  const me = await refresh();
+  if (me?.id === before) return me !== null;
+  queries.clear();
+  window.location.assign('/');
+  return false;
 });
 
 function follow(call: () => void): () => void {

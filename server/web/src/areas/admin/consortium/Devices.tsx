@@ -17,7 +17,7 @@ import { DataTable, type Column } from '../parts/DataTable';
 import { EditDialog } from '../parts/EditDialog';
 import { usePaged } from '../parts/paged';
 import { administers, choicesOf, usePlaces } from '../parts/places';
-import { dicomHost } from './address';
+import { hostOf, useConnection } from './address';
 
 type Device = Schemas['DeviceBody'] & { echoed_at?: number | null; stored_at?: number | null };
 interface Typed {
@@ -31,8 +31,6 @@ type Doing = { what: 'create' } | { what: 'change'; device: Device } | null;
 
 const KEY = ['devices'];
 const CHARSETS = ['GB18030', 'GBK', 'ISO_IR 192', 'ISO_IR 100'];
-const AE = 'MEDRELAY';
-const PORT = 11_112;
 
 function Heard({ device }: { device: Device }) {
   const { t } = useTranslation(['admin', 'common']);
@@ -58,6 +56,7 @@ export function Devices() {
   const [doing, setDoing] = useState<Doing>(null);
   const [fault, setFault] = useState<unknown>(null);
   const manage = administers();
+  const connection = useConnection();
   const list = usePaged<Device>(KEY, '/api/v1/devices', { clinic }, { every: 5_000 });
   useHappened(
     ['device_changed'],
@@ -105,12 +104,19 @@ export function Devices() {
         ]
       : []),
   ];
-  const host = dicomHost();
-  const typedIn = [
-    { key: 'ae', label: t('admin:devices.called'), children: <Space>{AE} <Copy size="small" text={AE} /></Space> },
-    { key: 'host', label: t('admin:devices.host'), children: <Space>{host} <Copy size="small" text={host} /></Space> },
-    { key: 'port', label: t('admin:destinations.port'), children: <Space>{PORT} <Copy size="small" text={String(PORT)} /></Space> },
-  ];
+  const typed = (text: string) => (
+    <Space>
+      {text} <Copy size="small" text={text} />
+    </Space>
+  );
+  const typedIn = connection.data
+    ? [
+        { key: 'ae', label: t('admin:devices.called'), children: typed(connection.data.ae_title) },
+        { key: 'host', label: t('admin:devices.host'), children: typed(hostOf(connection.data)) },
+        { key: 'port', label: t('admin:destinations.port'), children: connection.data.dicom_port === null ? t('admin:devices.off') : typed(String(connection.data.dicom_port)) },
+        ...(connection.data.dicom_tls_port === null ? [] : [{ key: 'tls', label: t('admin:devices.tlsPort'), children: typed(String(connection.data.dicom_tls_port)) }]),
+      ]
+    : [];
   const create = manage && (
     <Button type="primary" icon={<PlusOutlined />} onClick={() => setDoing({ what: 'create' })}>
       {t('admin:devices.create')}
@@ -129,7 +135,8 @@ export function Devices() {
           </>
         }
       />
-      <Descriptions size="small" bordered column={{ xs: 1, md: 3 }} title={t('admin:devices.typeIn')} items={typedIn} style={{ marginBottom: 16 }} />
+      {connection.isError && <Trouble error={connection.error} retry={() => void connection.refetch()} />}
+      {connection.data && <Descriptions size="small" bordered column={{ xs: 1, md: typedIn.length }} title={t('admin:devices.typeIn')} items={typedIn} style={{ marginBottom: 16 }} />}
       {fault !== null && <Trouble error={fault} />}
       <DataTable label={t('admin:devices.title')} columns={columns} list={list} rowKey={(item) => item.id} empty={<Nothing text={t('admin:devices.none')} />} />
       <EditDialog<Typed>

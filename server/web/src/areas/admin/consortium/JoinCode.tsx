@@ -12,12 +12,12 @@ import { Copy } from '@/shared/Copy';
 import { QrCode } from '@/shared/QrCode';
 import { now } from '@/shared/time';
 import { useTicking } from '@/shared/ticking';
-import { plainWords } from '@/shared/Trouble';
+import { plainWords, Trouble } from '@/shared/Trouble';
 
 import { useIntention } from '../parts/keys';
 import type { Page } from '../parts/paged';
 import type { Place } from '../parts/places';
-import { joinAddress } from './address';
+import { joinAddress, useConnection } from './address';
 import type { Gateway } from './gateway';
 
 interface Code {
@@ -39,8 +39,8 @@ function Countdown({ until }: { until: number }) {
 function Shown({ code, clinic }: { code: Code; clinic: Place }) {
   const { t } = useTranslation(['admin', 'common']);
   const [joined, setJoined] = useState<Gateway | null>(null);
-  const address = joinAddress();
-  const command = `medrelay-gateway join ${address} ${code.code}`;
+  const connection = useConnection();
+  const command = connection.data ? `medrelay-gateway join ${joinAddress(connection.data)} ${code.code}` : '';
   const gateways = useQuery({
     queryKey: ['gateways', 'joining', clinic.id],
     queryFn: () => request<Page<Gateway>>('GET', '/api/v1/gateways', undefined, { query: { clinic: clinic.id, limit: 200 } }),
@@ -70,13 +70,18 @@ function Shown({ code, clinic }: { code: Code; clinic: Place }) {
         <li>{t('admin:join.step1')}</li>
         <li>
           {t('admin:join.step2')}
-          <span className="code-line">{command}</span>
-          <Copy text={command} size="small" />
+          {connection.isError && <Trouble error={connection.error} retry={() => void connection.refetch()} />}
+          {command !== '' && (
+            <>
+              <span className="code-line">{command}</span>
+              <Copy text={command} size="small" />
+            </>
+          )}
         </li>
         <li>{t('admin:join.step3')}</li>
       </ol>
       <div style={{ display: 'flex', flexWrap: 'wrap', gap: 16, alignItems: 'center' }}>
-        <QrCode text={command} label={t('admin:join.qr')} size={180} />
+        <QrCode text={command || code.code} label={t('admin:join.qr')} size={180} />
         <div style={{ flex: '1 1 220px' }}>
           <div className="quiet">{t('admin:join.code')}</div>
           <span className="code-line" style={{ fontSize: 16 }}>

@@ -13,7 +13,7 @@ import { Nothing, Trouble } from '@/shared/Trouble';
 import { Bars, Lines } from '../parts/Charts';
 import { csv, save } from '../parts/csv';
 import { DataTable, type Column } from '../parts/DataTable';
-import { dateField, PERIODS, spanBetween, spanOf, type Period } from './periods';
+import { dateField, daysOf, PERIODS, spanBetween, spanOf, type Period } from './periods';
 
 interface Row {
   key: string;
@@ -36,6 +36,7 @@ interface Answer {
   total: Row;
 }
 
+const NO_CASES: Row = { key: '', label: '', cases: 0, stat: 0, urgent: 0, returned: 0, critical: 0, signed: 0, overdue: 0, median_minutes: null, p90_minutes: null, instances: 0, bytes: 0 };
 const WAYS = ['day', 'clinic', 'reader', 'modality'] as const;
 type Way = (typeof WAYS)[number];
 const NUMBERS = ['cases', 'stat', 'urgent', 'signed', 'overdue', 'returned', 'critical', 'median_minutes', 'p90_minutes', 'instances'] as const;
@@ -62,6 +63,10 @@ export function Statistics() {
   const total = answer.data?.total;
   const labelOf = (row: Row) => row.label || row.key || t('admin:statistics.nobody');
 
+  // Days without a case have no row: a picture over time needs them.
+  const drawn = by === 'day' && span ? daysOf(span, now()).map((key) => rows.find((row) => row.key === key) ?? { ...NO_CASES, key, label: key }) : rows;
+  const nameOf = (row: Row) => (by === 'day' ? labelOf(row).slice(5) : labelOf(row));
+
   function exported() {
     if (!total) return;
     const heads = [t(`admin:statistics.by.${by}`), ...NUMBERS.map((name) => t(`admin:statistics.number.${name}`)), t('admin:statistics.number.bytes')];
@@ -84,7 +89,7 @@ export function Statistics() {
     { name: 'returned', value: String(total.returned) },
     { name: 'critical', value: String(total.critical) },
   ];
-  const minutes = (name: 'median_minutes' | 'p90_minutes') => ({ name: t(`admin:statistics.number.${name}`), values: rows.map((row) => row[name]) });
+  const minutes = (name: 'median_minutes' | 'p90_minutes') => ({ name: t(`admin:statistics.number.${name}`), values: drawn.map((row) => row[name]) });
   return (
     <div className="page">
       <PageTitle
@@ -121,10 +126,10 @@ export function Statistics() {
       {rows.length > 0 && (
         <div style={{ display: 'grid', gap: 16, gridTemplateColumns: 'repeat(auto-fit, minmax(min(420px, 100%), 1fr))', marginBottom: 16 }}>
           <Card size="small" title={t('admin:statistics.number.cases')}>
-            <Bars title={t('admin:statistics.number.cases')} unit="" bars={rows.map((row) => ({ label: labelOf(row), value: row.cases }))} />
+            <Bars title={t('admin:statistics.number.cases')} unit="" bars={drawn.map((row) => ({ label: nameOf(row), value: row.cases }))} />
           </Card>
           <Card size="small" title={t('admin:statistics.turnaround')}>
-            <Lines title={t('admin:statistics.turnaround')} unit={t('admin:statistics.minutes')} labels={rows.map(labelOf)} courses={[minutes('median_minutes'), minutes('p90_minutes')]} />
+            <Lines title={t('admin:statistics.turnaround')} unit={t('admin:statistics.minutes')} labels={drawn.map(nameOf)} courses={[minutes('median_minutes'), minutes('p90_minutes')]} />
           </Card>
         </div>
       )}

@@ -54,3 +54,11 @@ export function dateField(micro: number): string {
   const two = (count: number) => String(count).padStart(2, '0');
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 }
+
+/** Every day of a span up to now, 92 at most, as the relay names them. */
+export function daysOf(span: Span, at: number): string[] {
+  const days: string[] = [];
+  const end = Math.min(span.to, at + 1);
+  for (let day = new Date(span.from / 1_000); micros(day) < end && days.length < 92; day = midnight(day, 1)) days.push(dateField(micros(day)));
+  return days;
+}

@@ -11,7 +11,7 @@ import { PageTitle } from '@/app/PageTitle';
 import { plainWords, Trouble } from '@/shared/Trouble';
 
 import { choicesOf, usePlaces } from '../parts/places';
-import { copyToWorkdays, faultOf, marked, type Hours, type Kept, type Mark } from './calendars';
+import { copyToWorkdays, faultOf, isByTheClock, marked, usualWeek, type Hours, type Kept, type Mark } from './calendars';
 import { Month } from './Month';
 
 const EMPTY_HOURS: [string, string] = ['08:00', '12:00'];
@@ -92,7 +92,18 @@ function Editor({ place, kept, onSaved }: { place: string; kept: Kept; onSaved: 
               ))}
             </tbody>
           </table>
-          <p className="quiet">{t('admin:calendar.clock')}</p>
+          {isByTheClock(draft) && (
+            <Alert
+              type="info"
+              showIcon
+              title={t('admin:calendar.clock')}
+              action={
+                <Button size="small" onClick={() => edit({ week: usualWeek() })}>
+                  {t('admin:calendar.usual')}
+                </Button>
+              }
+            />
+          )}
         </Card>
         <Card size="small" title={t('admin:calendar.days')}>
           <Month kept={draft} onMark={(date: string, mark: Mark) => edit(marked(draft, date, mark))} />

@@ -7,7 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { dateField } from '../desk/periods';
 import { now } from '@/shared/time';
 
-import { isWorked, markOf, nextMark, weekdayOf, type Kept, type Mark } from './calendars';
+import { isByTheClock, isWorked, markOf, nextMark, weekdayOf, type Kept, type Mark } from './calendars';
 
 function two(count: number): string {
   return String(count).padStart(2, '0');
@@ -52,13 +52,13 @@ export function Month({ kept, onMark }: { kept: Kept; onMark: (date: string, mar
           <span key={`before ${index}`} />
         ))}
         {dates.map((date) => (
-          <button key={date} type="button" className={classOf(date)} aria-label={`${date} ${wordOf(date)}`} aria-pressed={markOf(kept, date) !== 'none'} onClick={() => onMark(date, nextMark(kept, date))}>
+          <button key={date} type="button" className={classOf(date)} aria-label={`${date} ${wordOf(date)}`} aria-pressed={markOf(kept, date) !== 'none'} disabled={isByTheClock(kept) && markOf(kept, date) === 'none'} onClick={() => onMark(date, nextMark(kept, date))}>
             {Number(date.slice(8))}
             <small>{wordOf(date)}</small>
           </button>
         ))}
       </div>
-      <p className="quiet">{t('admin:calendar.click')}</p>
+      <p className="quiet">{t(isByTheClock(kept) ? 'admin:calendar.clock' : 'admin:calendar.click')}</p>
     </>
   );
 }

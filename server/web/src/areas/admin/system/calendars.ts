@@ -56,8 +56,23 @@ export function weekdayOf(date: string): number {
   return (new Date(`${date}T00:00:00Z`).getUTCDay() + 6) % 7;
 }
 
+/** Without any hours there is no calendar: everything goes by the clock. */
+export function isByTheClock(kept: Kept): boolean {
+  return kept.week.every((hours) => hours.length === 0);
+}
+
+/** The hours that most hospitals keep, to begin from. */
+export function usualWeek(): Hours[] {
+  const day = (): Hours => [
+    ['08:00', '12:00'],
+    ['14:00', '17:30'],
+  ];
+  return Array.from({ length: 7 }, (_, index) => (index < 5 ? day() : []));
+}
+
 /** Whether people work on a day. */
 export function isWorked(kept: Kept, date: string): boolean {
+  if (isByTheClock(kept)) return true;
   const mark = markOf(kept, date);
   if (mark !== 'none') return mark === 'makeup';
   return (kept.week[weekdayOf(date)]?.length ?? 0) > 0;
@@ -65,6 +80,6 @@ export function isWorked(kept: Kept, date: string): boolean {
 
 /** The next mark when a day is clicked: free days become make-up days, others holidays, and back. */
 export function nextMark(kept: Kept, date: string): Mark {
-  if (markOf(kept, date) !== 'none') return 'none';
+  if (markOf(kept, date) !== 'none' || isByTheClock(kept)) return 'none';
   return (kept.week[weekdayOf(date)]?.length ?? 0) > 0 ? 'holiday' : 'makeup';
 }

@@ -30,8 +30,9 @@ const MINUTE = 60_000_000;
 const DAY = 1_440 * MINUTE;
 const GIGA = 1e9;
 
-function gigabytes(bytes: number): string {
-  return (bytes / GIGA).toFixed(bytes < 10 * GIGA ? 1 : 0);
+function sized(bytes: number): string {
+  if (bytes < GIGA) return `${Math.ceil(bytes / 1e6)} MB`;
+  return `${(bytes / GIGA).toFixed(bytes < 10 * GIGA ? 1 : 0)} GB`;
 }
 
 function worst(bad: boolean, fair: boolean): Level {
@@ -47,8 +48,8 @@ export function lightsOf(system: System): Light[] {
   const days = system.certificate_until === null ? null : Math.floor((system.certificate_until - system.now) / DAY);
   const lights: (Light | null)[] = [
     { name: 'ready', level: system.ready ? 'good' : 'bad', values: { version: system.version } },
-    disk && { name: 'disk', level: worst(part < 0.05, part < 0.15), values: { free: gigabytes(disk.free), total: gigabytes(disk.total), reserve: gigabytes(disk.reserve) } },
-    { name: 'database', level: 'good', values: { engine: system.database.engine === 'sqlite' ? 'SQLite' : 'PostgreSQL', size: system.database.bytes === null ? '–' : gigabytes(system.database.bytes) } },
+    disk && { name: 'disk', level: worst(part < 0.02 || usable < 3 * GIGA, part < 0.1), values: { free: sized(disk.free), total: sized(disk.total), reserve: sized(disk.reserve) } },
+    { name: 'database', level: 'good', values: { engine: system.database.engine === 'sqlite' ? 'SQLite' : 'PostgreSQL', size: system.database.bytes === null ? '–' : sized(system.database.bytes) } },
     { name: 'jobs', level: worst(jobs.failed > 0 || late > 15, late > 2), values: { due: jobs.due, running: jobs.running, failed: jobs.failed, late } },
     { name: 'queue', level: worst(queue.overdue > 0, false), values: { ready: queue.ready, doing: queue.in_progress, overdue: queue.overdue } },
     { name: 'deliveries', level: worst(system.deliveries.parked > 0, false), values: { parked: system.deliveries.parked } },
