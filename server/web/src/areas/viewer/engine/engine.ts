@@ -77,7 +77,7 @@ export class Engine implements PaneHost {
     });
     this.panes = [new Pane(0, this)];
     this.library = new Library(studies, (stacks, gone) => this.known(stacks, gone));
-    this.mpr = new Mpr(() => this.panes, Math.max(budget / 2, 268_435_456));
+    this.mpr = new Mpr(() => this.panes, Math.max(budget / 2, 268_435_456), this.scheduler);
     this.cine = new Cine(() => this.panes, this.scheduler);
     chooseTool(this.group, 'tool.window', readOnly);
     this.offDrawing = drawing.follow(() => this.panes.forEach((pane) => pane.startOver()));

@@ -7,6 +7,7 @@ import { closeBlock, cutImage, cutStack, filledOf, fillSlice, openBlock, parseCu
 
 import type { Pane } from './pane';
 import { forget, introduce } from './provider';
+import type { Scheduler } from './schedule';
 import { Signal } from './signal';
 
 export interface MprState {
@@ -34,6 +35,7 @@ export class Mpr {
   constructor(
     private panes: () => readonly Pane[],
     private bytes: number,
+    private scheduler: Scheduler,
   ) {}
 
   /** Opens the planes of a stack; the image `index` is fetched first. */
@@ -57,7 +59,10 @@ export class Mpr {
     clearTimeout(this.timer);
     this.timer = undefined;
     if (now) closeBlock(now.stack);
-    this.stacks.forEach((stack) => forget(stack.frames));
+    this.stacks.forEach((stack) => {
+      this.scheduler.remove(stack.id);
+      forget(stack.frames);
+    });
     this.stacks = [];
     this.state.set(null);
   }
@@ -110,11 +115,7 @@ export class Mpr {
 
   /** Cuts of before hold too few slices: those kept are dropped, those on the screen are made anew. */
   private redraw(): void {
-    for (const stack of this.stacks) {
-      for (const frame of stack.frames) {
-        if (cache.getImageLoadObject(frame.imageId)) cache.removeImageLoadObject(frame.imageId, { force: true });
-      }
-    }
+    for (const stack of this.stacks) this.scheduler.drop(stack.id);
     for (const pane of this.panes()) {
       const frame = pane.shownFrame;
       if (frame && parseCut(frame.imageId)) pane.redrawWith(cutImage(frame.imageId));

@@ -260,7 +260,8 @@ export class Pane {
     if (state.pan && (state.pan[0] !== 0 || state.pan[1] !== 0)) viewport.setPan([state.pan[0] * zoom, state.pan[1] * zoom]);
   }
 
-  setWindow(window: Window, tell = true): void {
+  setWindow({ centre, width }: Window, tell = true): void {
+    const window = { centre, width };
     const { stack } = this.view.get();
     if (!stack || isColour(stack)) return;
     this.ownWindow = window;

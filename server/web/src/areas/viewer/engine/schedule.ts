@@ -34,6 +34,8 @@ export interface Wish {
   active: boolean;
 }
 
+/** Planes that are cut out are made on demand: only the next few are made ahead. */
+const CUTS_AHEAD = 3;
 const AGAIN = [500, 1_500, 4_000, 8_000, 15_000];
 
 export class Scheduler {
@@ -103,6 +105,25 @@ export class Scheduler {
     return { bytes: this.bytes, budget: this.budget, images: this.sizes.size };
   }
 
+  /** Drops images of a stack that are not as they should be any more; they are made anew when they are wanted. */
+  drop(stack: string): void {
+    const track = this.tracks.get(stack);
+    if (!track) return;
+    track.states.forEach((state, at) => {
+      if (state !== 'there') return;
+      this.evict((track.stack.frames[at] as Frame).imageId);
+      track.states[at] = 'none';
+    });
+    track.there = 0;
+    this.onProgress(stack);
+  }
+
+  /** Forgets a stack and its images. */
+  remove(stack: string): void {
+    this.drop(stack);
+    this.tracks.delete(stack);
+  }
+
   /** Tries again what failed. */
   retry(): void {
     for (const track of this.tracks.values()) {
@@ -158,6 +179,7 @@ export class Scheduler {
       track.states.forEach((state, index) => {
         if (state !== 'none') return;
         const far = this.distance(wish.stack, index);
+        if (wish.stack.includes('#') && Math.abs(index - wish.index) > CUTS_AHEAD) return;
         if (!best || far < best.far) best = { track, index, far };
       });
     }

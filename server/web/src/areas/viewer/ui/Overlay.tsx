@@ -1,12 +1,13 @@
 // What stands over an image: whose it is, which it is, how it is shown; and honestly what is not there yet.
 import { useTranslation } from 'react-i18next';
 
-import { scaleBar } from '../dicom/geometry';
+import { dot, normalOf, planeOf, scaleBar } from '../dicom/geometry';
 import { dateText, number, personName, text, timeText } from '../dicom/json';
 import type { Frame } from '../dicom/model';
 import type { Engine } from '../engine/engine';
 import type { Pane, PaneView } from '../engine/pane';
 import { useSignal } from '../engine/signal';
+import { parseCut } from '../mpr/cuts';
 
 export function Overlay({ engine, pane }: { engine: Engine; pane: Pane }) {
   const view = useSignal(pane.view);
@@ -32,7 +33,9 @@ function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
   const age = text(set, '00101010');
   const sex = text(set, '00100040');
   const stack = view.stack;
-  const place = frame.position && frame.orientation ? number(set, '00201041') : null;
+  const cut = parseCut(frame.imageId);
+  const place = placeOf(frame, cut !== null);
+  const plane = cut ? planeOf(frame.orientation) : null;
   const lines = {
     topLeft: [
       name ? name.first : t('viewer:overlay.noName'),
@@ -45,7 +48,7 @@ function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
       [stack?.modality, stack?.bodyPart, stack?.laterality, stack?.view].filter(Boolean).join(' '),
     ],
     bottomLeft: [
-      stack ? [`S${stack.seriesNumber}`, stack.description].filter(Boolean).join(' ') : '',
+      stack ? [`S${stack.seriesNumber}`, plane ? t(`viewer:plane.${plane}`) : stack.description].filter(Boolean).join(' ') : '',
       t('viewer:overlay.image', { index: view.index + 1, count: Math.max(stack?.expected ?? 0, stack?.frames.length ?? 0) }),
       [place === null ? '' : `${t('viewer:overlay.place')} ${place.toFixed(1)} mm`, frame.thickness ? `${t('viewer:overlay.thickness')} ${frame.thickness.toFixed(1)} mm` : ''].filter(Boolean).join(' · '),
     ],
@@ -69,6 +72,13 @@ function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
       ))}
     </>
   );
+}
+
+/** The place along the normal: as the device says, else reckoned. */
+function placeOf(frame: Frame, cut: boolean): number | null {
+  if (!frame.position || !frame.orientation) return null;
+  const said = cut ? null : number(frame.set, '00201041');
+  return said ?? dot(frame.position, normalOf(frame.orientation));
 }
 
 function Letters({ letters }: { letters: NonNullable<PaneView['letters']> }) {
