@@ -24,6 +24,8 @@
 //! A claim is a lease: a secret token (only its hash is kept) and a fence, a number that only
 //! grows. Every write of its holder carries both.
 
+mod steps;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -32,6 +34,8 @@ use crate::id::{AgreementId, CaseId, OrderId, OrganizationId, PersonId, StudyId}
 use crate::message::ReturnCode;
 use crate::people::{Priority, SigningPolicy};
 use crate::time::{Span, Timestamp};
+pub use steps::rest_of;
+use steps::{assignable, check_hold, put_back, refuse_live_claim, renew, send_back, take};
 
 /// A case with everything its rules need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -409,20 +413,16 @@ pub fn apply(mut case: Case, command: Command, now: Timestamp) -> Result<Step, R
             Command::Claim { by, token_hash, lease },
         ) => {
             refuse_live_claim(&from, now)?;
-            case.assigned = None;
             // A lease that ran out and was not swept yet ends here: its holder is told all the same.
             if from.claim().is_some() {
                 events.push(Kind::ClaimExpired);
             }
-            (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseClaimed)
+            (take(&mut case, from, by, token_hash, lease, now)?, Kind::CaseClaimed)
         }
         (
             from @ (Stage::InProgress { .. } | Stage::Verifying { .. }),
             Command::TakeOver { by, token_hash, lease },
-        ) => {
-            case.assigned = None;
-            (take(&mut case.fence, from, by, token_hash, lease, now)?, Kind::CaseTakenOver)
-        }
+        ) => (take(&mut case, from, by, token_hash, lease, now)?, Kind::CaseTakenOver),
         (Stage::Ready, Command::ReturnWaiting { by, code }) => {
             (send_back(&mut case, by, code, now), Kind::CaseReturned)
         }
@@ -518,106 +518,5 @@ fn by_holder(case: &mut Case, command: Command, now: Timestamp) -> Result<(Stage
             Ok((Stage::Final, Kind::FinalSigned))
         }
         _ => Err(wrong),
-    }
-}
-
-fn refuse_live_claim(stage: &Stage, now: Timestamp) -> Result<(), Refusal> {
-    match stage.claim() {
-        Some(claim) if now < claim.expires => Err(Refusal::AlreadyClaimed {
-            holder: claim.holder.clone(),
-            since: claim.acquired,
-            expires: claim.expires,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn take(
-    fence: &mut i64,
-    from: Stage,
-    by: PersonId,
-    token_hash: String,
-    lease: Lease,
-    now: Timestamp,
-) -> Result<Stage, Refusal> {
-    let author = from.preliminary_by().cloned();
-    if author.as_ref() == Some(&by) {
-        return Err(Refusal::AuthorCannotVerify);
-    }
-    *fence += 1;
-    let expires = now + lease.length.min(lease.cap);
-    let claim = Claim { holder: by, token_hash, fence: *fence, acquired: now, expires };
-    Ok(match author {
-        Some(by) => Stage::Verifying { by, claim },
-        None => Stage::InProgress { claim },
-    })
-}
-
-fn check_hold(stage: &Stage, hold: &Hold, now: Timestamp) -> Result<(), Refusal> {
-    let lost = |claim: Option<&Claim>| Refusal::ClaimLost {
-        holder: claim.map(|c| c.holder.clone()),
-        since: claim.map(|c| c.acquired),
-    };
-    match stage.claim() {
-        Some(claim)
-            if claim.holder == hold.by
-                && claim.fence == hold.fence
-                && claim.token_hash == hold.token_hash =>
-        {
-            if now < claim.expires {
-                Ok(())
-            } else {
-                Err(lost(None))
-            }
-        }
-        other => Err(lost(other)),
-    }
-}
-
-fn renew(stage: Stage, lease: Lease, now: Timestamp) -> Stage {
-    let longer = |mut claim: Claim| {
-        claim.expires = (now + lease.length).min(claim.acquired + lease.cap).max(claim.expires);
-        claim
-    };
-    match stage {
-        Stage::InProgress { claim } => Stage::InProgress { claim: longer(claim) },
-        Stage::Verifying { by, claim } => Stage::Verifying { by, claim: longer(claim) },
-        other => other,
-    }
-}
-
-fn put_back(stage: Stage) -> Stage {
-    match stage {
-        Stage::InProgress { .. } => Stage::Ready,
-        Stage::Verifying { by, .. } => Stage::Preliminary { by },
-        other => other,
-    }
-}
-
-/// The stage of a case that is returned now; the deadline stops where it is.
-fn send_back(case: &mut Case, by: PersonId, code: ReturnCode, now: Timestamp) -> Stage {
-    case.returns += 1;
-    Stage::Returned { by, code, at: now, rest: case.deadline.since(now) }
-}
-
-/// What a returned case is given when it comes again: what was left, but no less than half of the
-/// whole time, and no more than all of it.
-pub fn rest_of(rest: Span, agreed: Span) -> Span {
-    let half = Span::from_micros(agreed.micros() / 2);
-    rest.max(half).min(agreed)
-}
-
-/// A case is given to somebody while nobody works on it.
-fn assignable(stage: &Stage, to: Option<&PersonId>) -> Result<(), Refusal> {
-    match stage {
-        Stage::Preliminary { by } if Some(by) == to => Err(Refusal::AuthorCannotVerify),
-        Stage::Submitted | Stage::Ready | Stage::Preliminary { .. } | Stage::Returned { .. } => {
-            Ok(())
-        }
-        Stage::InProgress { .. }
-        | Stage::Verifying { .. }
-        | Stage::Final
-        | Stage::Delivered
-        | Stage::Closed => Err(Refusal::WrongStage { stage: stage.name(), command: "assign" }),
     }
 }
