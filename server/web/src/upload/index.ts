@@ -17,7 +17,7 @@ export interface Picture {
 }
 
 /** Files handed over at once: a message with more would hold the page up. */
-const BATCH = 200;
+const BATCH = 50;
 
 let worker: Worker | null = null;
 let snapshot: Snapshot = EMPTY;
@@ -76,7 +76,7 @@ export function unfinished(): number {
 }
 
 /** Takes files that were picked by an input. */
-export async function takeFiles(files: FileList | File[]): Promise<void> {
+export async function takeFiles(files: FileList): Promise<void> {
   drops += 1;
   const drop = drops;
   for (let at = 0; at < files.length; at += BATCH) {

@@ -1,6 +1,7 @@
 // One study that waits for a person's word: whose it is, what is wrong with it, and the request that goes with it.
-import { DeleteOutlined } from '@ant-design/icons';
+import { DeleteOutlined, FormOutlined } from '@ant-design/icons';
 import { Button } from 'antd';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { ask, type Draft } from '@/upload';
@@ -10,8 +11,16 @@ import { StudyHead } from './StudyHead';
 import { StudyIssues } from './StudyIssues';
 import { StudyPicture } from './StudyPicture';
 
-export function StudyCard({ draft }: { draft: Draft }) {
+interface Props {
+  draft: Draft;
+  /** The form is there at once: where there are many studies, it is opened one by one. */
+  few: boolean;
+}
+
+export function StudyCard({ draft, few }: Props) {
   const { t } = useTranslation('technician');
+  const [asked, setAsked] = useState(false);
+  const open = few || asked;
   const discard = (
     <Button icon={<DeleteOutlined />} onClick={() => ask({ ask: 'discard', key: draft.key })}>
       {t('technician:study.discard')}
@@ -24,7 +33,16 @@ export function StudyCard({ draft }: { draft: Draft }) {
         <StudyHead card={draft} />
       </div>
       <StudyIssues draft={draft} />
-      <OrderForm draft={draft} discard={discard} />
+      {open ? (
+        <OrderForm draft={draft} discard={discard} />
+      ) : (
+        <div className="order-foot">
+          <Button type="primary" icon={<FormOutlined />} onClick={() => setAsked(true)}>
+            {t('technician:study.write')}
+          </Button>
+          {discard}
+        </div>
+      )}
     </article>
   );
 }

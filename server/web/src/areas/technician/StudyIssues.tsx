@@ -2,6 +2,7 @@
 import { Alert } from 'antd';
 import { useTranslation } from 'react-i18next';
 
+import { nameParts } from '@/shared/PatientName';
 import { BLOCKING, type Issue, TO_EXPLAIN } from '@/upload/group';
 import type { Draft } from '@/upload';
 
@@ -19,7 +20,7 @@ export function StudyIssues({ draft }: { draft: Draft }) {
           role="alert"
           showIcon
           type={RED.includes(issue) ? 'error' : 'warning'}
-          title={t(`technician:issue.${issue}`, { count: draft.conflicts, others: draft.others.join('、') })}
+          title={t(`technician:issue.${issue}`, { count: draft.conflicts, others: draft.others.map((name) => nameParts(name).first).join('、') })}
         />
       ))}
     </>

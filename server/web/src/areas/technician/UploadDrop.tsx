@@ -37,9 +37,8 @@ export function UploadDrop({ over, large }: Props) {
     }
   };
   const taken = (input: HTMLInputElement) => {
-    const list = [...(input.files ?? [])];
-    input.value = '';
-    if (list.length > 0) void takeFiles(list);
+    // The list is emptied with the input, and to copy thousands of files out of it at once would hold the page up.
+    if (input.files && input.files.length > 0) void takeFiles(input.files).then(() => (input.value = ''));
   };
   return (
     <div className={`upload-drop${over ? ' upload-over' : ''}${large ? ' upload-large' : ''}`}>

@@ -13,6 +13,9 @@ import { bytesText } from './words';
 
 import './upload.css';
 
+/** So many studies show their forms at once. */
+const FEW = 2;
+
 /** The whole page takes what is dropped; says whether something is over it. */
 function useDropping(): boolean {
   const [over, setOver] = useState(false);
@@ -90,7 +93,7 @@ export function UploadPage() {
           <h2 id="upload-drafts">{t('technician:upload.drafts', { count: drafts.length })}</h2>
           <p className="quiet">{t('technician:upload.draftsExplain')}</p>
           {drafts.map((draft) => (
-            <StudyCard key={draft.key} draft={draft} />
+            <StudyCard key={draft.key} draft={draft} few={drafts.length <= FEW} />
           ))}
         </section>
       )}

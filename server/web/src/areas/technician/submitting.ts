@@ -2,6 +2,7 @@
 import i18next from 'i18next';
 
 import { queries } from '@/app/queries';
+import { nameParts } from '@/shared/PatientName';
 import { ask, type Draft } from '@/upload';
 
 import { addPaper, changeOrder, type Field, type Identity, type Order, writeOrder } from './orders';
@@ -36,7 +37,7 @@ const done = new Map<string, { order: Order; papers: Set<File> }>();
 export function emptyOrder(draft: Draft): Written {
   const { patient, bodyPart } = draft;
   const sex = ['M', 'F', 'O'].includes(patient.sex) ? patient.sex : '';
-  const identity = { name: patient.name, id: patient.id, sex, birthDate: /^\d{8}$/.test(patient.birthDate) ? patient.birthDate : '' };
+  const identity = { name: nameParts(patient.name).first, id: patient.id, sex, birthDate: /^\d{8}$/.test(patient.birthDate) ? patient.birthDate : '' };
   return { patient: identity, question: '', history: '', priority: 'routine', bodyPart };
 }
 
