@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use medrelay_core::time::Timestamp;
 use medrelay_core::transfer::gateway::{Offer, PackInfo, Session, Step};
@@ -29,6 +29,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::clinic::{Consortium, Place};
+use crate::receipts::vouched;
 use crate::relay::Relay;
 
 /// How long anything on loopback may take.
@@ -565,34 +566,6 @@ impl Line {
 pub fn must_vouch(gateway: &Gateway, parcel: &Parcel, signed: &(Vec<u8>, Vec<u8>)) -> Result<()> {
     let relay = hex::encode(sha256(&gateway.authority));
     vouched(&gateway.receipt_key, &relay, parcel, signed)
-}
-
-/// The same for whoever made the parcel, by what they know of the relay.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn vouched(
-    receipt_key: &[u8],
-    relay: &str,
-    parcel: &Parcel,
-    signed: &(Vec<u8>, Vec<u8>),
-) -> Result<()> {
-    let (receipt, signature) = signed;
-    let holds = medrelay::secrets::verify(receipt_key, receipt, signature);
-    ensure!(holds, "the receipt is not signed by the relay");
-    let receipt = medrelay_core::transfer::Receipt::decode(receipt)?;
-    let manifest = &parcel.manifest;
-    ensure!(receipt.manifest == manifest.id, "the receipt is for another manifest");
-    ensure!(receipt.manifest_sha256 == sha256(&parcel.raw), "the manifest's bytes are others");
-    ensure!(receipt.study == manifest.study, "the study is another");
-    ensure!(
-        receipt.gateway == manifest.gateway && receipt.clinic == manifest.clinic,
-        "{receipt:?}"
-    );
-    ensure!(receipt.relay == relay, "another relay");
-    ensure!(receipt.bytes == manifest.bytes(), "{receipt:?}");
-    ensure!(usize::try_from(receipt.instances)? == manifest.entries.len(), "{receipt:?}");
-    Ok(())
 }
 
 fn wall() -> Timestamp {

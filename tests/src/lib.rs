@@ -14,6 +14,7 @@ pub mod objects3;
 pub mod pacs;
 pub mod postgres;
 pub mod process;
+pub mod receipts;
 pub mod relay;
 pub mod storm;
 pub mod volume;

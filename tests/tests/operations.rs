@@ -294,10 +294,15 @@ async fn statistics(relay: &mut Relay) -> Result<()> {
     assert_eq!(people.root.get::<Value>(&ask("day")).await?["total"]["cases"], 4);
     let own = people.person(Place::ClinicA, Role::Administrator).await?;
     assert_eq!(own.get::<Value>(&ask("day")).await?["total"]["cases"], 1);
+    system(&people, &own).await?;
     let long = format!("/api/v1/statistics?from=0&to={to}");
     let refused = coordinator.get::<Value>(&long).await.expect_err("56 years");
     assert_eq!(refused.code(), Some("VALIDATION"));
+    Ok(())
+}
 
+/// How the relay is while one case of clinic A is overdue.
+async fn system(people: &Consortium, own: &Person) -> Result<()> {
     let system: Value = people.root.get("/api/v1/system").await?;
     assert_eq!(system["ready"], true);
     assert_eq!(system["queue"], json!({ "ready": 1, "in_progress": 0, "overdue": 1 }));

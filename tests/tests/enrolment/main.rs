@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use medrelay::app::{self, Ambient};
 use medrelay::service::gateways::Admission;
+use medrelay::service::link::{Identity, LinkPeer};
 use medrelay::service::{Error as Fault, Service};
 use medrelay_client::Error;
 use medrelay_core::people::Role;
@@ -43,6 +44,14 @@ macro_rules! on_both {
 }
 
 on_both!(codes_that_are_not_good_fail_on_sqlite, codes_that_are_not_good_fail_on_postgres, codes);
+
+/// The public key of the certificate that a gateway showed.
+fn shown_key(peer: &LinkPeer) -> Result<&[u8]> {
+    match &peer.identity {
+        Identity::Gateway { public_key, .. } => Ok(public_key),
+        Identity::Person { .. } => bail!("a person has no certificate"),
+    }
+}
 
 async fn codes(relay: &mut Relay) -> Result<()> {
     let consortium = Consortium::found(relay).await?;
@@ -186,15 +195,15 @@ async fn opened(relay: &mut Relay) -> Result<()> {
     let Admission::Admitted(peer) = relay.service().admit_gateway(&certificate).await? else {
         bail!("a gateway that has just joined is not admitted");
     };
-    assert_eq!((peer.gateway.as_str(), peer.clinic.as_str()), (id.as_str(), clinic));
+    assert_eq!((peer.name(), peer.clinic.as_str()), (id.clone(), clinic));
     assert_eq!(peer.clinic_name, Place::ClinicA.name());
-    ensure!(key.signed(b"a manifest", &peer.public_key)?, "signatures are checked by this key");
+    ensure!(key.signed(b"a manifest", shown_key(&peer)?)?, "signatures are checked by this key");
 
     let tunnel = Tunnel::of(relay)?;
     let open = |shown: (&Vec<u8>, &Key)| tunnel.open(relay.now(), Some((shown.0, shown.1)));
     assert_eq!(open((&certificate, &key))?, certificate, "what the relay sees");
     ensure!(tunnel.open(relay.now(), None).is_err(), "nobody gets in without a certificate");
-    let foreign = gateway::foreign(&peer.gateway, &key, relay.now())?;
+    let foreign = gateway::foreign(peer.gateway().context("a gateway")?, &key, relay.now())?;
     ensure!(open((&foreign, &key)).is_err(), "nor with another authority's");
     assert_eq!(relay.service().admit_gateway(&foreign).await?, Admission::Unknown);
     ensure!(tunnel.is_trusted_over_https(relay.now(), "link.medrelay")?, "by the link's name");
@@ -272,7 +281,7 @@ async fn renewed(relay: &mut Relay) -> Result<()> {
         assert_eq!(&tunnel.open(relay.now(), Some((certificate, key)))?, certificate);
         let admitted = service.admit_gateway(certificate).await?;
         let Admission::Admitted(peer) = admitted else { bail!("both are good for a while") };
-        ensure!(key.signed(b"a manifest", &peer.public_key)?, "each by its own key");
+        ensure!(key.signed(b"a manifest", shown_key(&peer)?)?, "each by its own key");
     }
     for unusable in [key.request_der()?, old_key.request_der()?, b"nothing".to_vec()] {
         let refused = service.renew_certificate(&id, &unusable, "").await;
