@@ -12,6 +12,11 @@ export function refreshCase(id: string): void {
   void queries.invalidateQueries({ queryKey: ['case', id] });
 }
 
+/** The case as the relay has it now, whatever the cache has. */
+export function freshCase(id: string) {
+  return queries.fetchQuery({ queryKey: ['case', id, 'self'], queryFn: () => readCase(id), staleTime: 0 });
+}
+
 /** The case itself. */
 export function useCase(id: string) {
   useHappened(

@@ -3,15 +3,17 @@ import { useEffect, useRef } from 'react';
 
 import { asProblem, type Problem } from '@/api/problem';
 
-import { keepClaim, type CaseBody, type Proof } from '../api';
+import { keepClaim, type Proof } from '../api';
 
 const EVERY = 60_000;
 
-/** `onKept` hears the case as it is now, `onLost` once that the claim has ended. A cut line is no loss: it is tried again soon. */
-export function useHeartbeat(id: string, proof: Proof | null, onKept: (body: CaseBody) => void, onLost: (problem: Problem) => void): void {
-  const kept = useRef(onKept);
+/**
+ * `onLost` hears once that the claim has ended. A cut line is no loss: it is tried again soon. Another `version` of the case means that
+ * something has happened to it: then it is asked at once whether it is still ours.
+ */
+export function useHeartbeat(id: string, proof: Proof | null, version: number | undefined, onLost: (problem: Problem) => void): void {
   const lost = useRef(onLost);
-  kept.current = onKept;
+  const now = useRef<() => void>(() => undefined);
   lost.current = onLost;
   useEffect(() => {
     if (!proof) return undefined;
@@ -24,8 +26,7 @@ export function useHeartbeat(id: string, proof: Proof | null, onKept: (body: Cas
       clearTimeout(timer);
       let wait = EVERY;
       try {
-        const body = await keepClaim(id, proof);
-        if (!over) kept.current(body);
+        await keepClaim(id, proof);
       } catch (error) {
         const problem = asProblem(error);
         if (problem.passing || problem.status >= 500 || problem.status === 429) wait = 10_000;
@@ -41,14 +42,17 @@ export function useHeartbeat(id: string, proof: Proof | null, onKept: (body: Cas
     const awake = () => {
       if (!document.hidden) void beat();
     };
+    now.current = () => void beat();
     void beat();
     document.addEventListener('visibilitychange', awake);
     window.addEventListener('online', awake);
     return () => {
       over = true;
+      now.current = () => undefined;
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', awake);
       window.removeEventListener('online', awake);
     };
   }, [id, proof]);
+  useEffect(() => now.current(), [version]);
 }

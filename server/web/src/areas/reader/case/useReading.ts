@@ -8,7 +8,7 @@ import { readDrafts, readReport, readReports, type CaseDetail, type Draft, type 
 import { EMPTY, Keeper, same } from '../report/keeper';
 import { forget, kept, type Kept } from '../report/recovery';
 import { dropProof, useProof } from './claims';
-import { refreshCase } from './useCase';
+import { freshCase, refreshCase } from './useCase';
 import { useHeartbeat } from './useHeartbeat';
 
 /** Two versions of the text; somebody has to say which one goes on. */
@@ -48,9 +48,10 @@ function newest<T extends { saved_at: number }>(drafts: T[]): T | undefined {
 }
 
 /** The text that the relay and this machine have for a claim that was just made, or goes on after a reload. */
-async function begin(id: string, me: string, verifying: boolean): Promise<Begun> {
-  const [drafts, here, reports] = await Promise.all([readDrafts(id), kept(id), verifying ? readReports(id) : Promise.resolve([])]);
-  const line = reports.filter((report) => report.kind === 'preliminary').at(-1);
+async function begin(id: string, me: string): Promise<Begun> {
+  // What the cache has of the case may be older than the claim.
+  const [detail, drafts, here, reports] = await Promise.all([freshCase(id), readDrafts(id), kept(id), readReports(id)]);
+  const line = detail.case.stage === 'verifying' ? reports.filter((report) => report.kind === 'preliminary').at(-1) : undefined;
   const before = line ? (await readReport(line.id)).text : null;
   const own = newest(drafts.filter((draft) => draft.author === me && draft.state === 'live')) ?? newest(drafts.filter((draft) => draft.author === me));
   const left = drafts.filter((draft) => draft !== own);
@@ -76,7 +77,7 @@ export function useReading(id: string, detail: CaseDetail | undefined): Reading 
   const [turn, setTurn] = useState(0);
   const loading = useRef(false);
   const { keeper } = begun;
-  const stage = detail?.case.stage;
+  const known = detail !== undefined;
 
   const onLost = useCallback(
     (why: Problem) => {
@@ -87,15 +88,15 @@ export function useReading(id: string, detail: CaseDetail | undefined): Reading 
     },
     [id, keeper],
   );
-  useHeartbeat(id, proof, () => undefined, onLost);
+  useHeartbeat(id, proof, detail?.case.version, onLost);
 
   useEffect(() => {
-    if (!proof || !stage) return;
+    if (!proof || !known) return;
     setLost(null);
     if (keeper) return keeper.hold(proof);
     if (begun.choice || loading.current) return;
     loading.current = true;
-    begin(id, me, stage === 'verifying')
+    begin(id, me)
       .then(
         (next) => {
           next.keeper?.hold(proof);
@@ -107,7 +108,7 @@ export function useReading(id: string, detail: CaseDetail | undefined): Reading 
       .finally(() => {
         loading.current = false;
       });
-  }, [id, me, proof, stage, keeper, begun.choice, turn]);
+  }, [id, me, proof, known, keeper, begun.choice, turn]);
 
   // A save that was refused because the claim has ended is the same as a heartbeat that was.
   const saving = useSyncExternalStore(

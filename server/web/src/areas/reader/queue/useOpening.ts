@@ -10,6 +10,7 @@ import { plainWords } from '@/shared/Trouble';
 
 import { claimCase, nextCase, readCase, takeOver, type CaseDetail, type Claim } from '../api';
 import { keepProof } from '../case/claims';
+import { refreshCase } from '../case/useCase';
 
 export interface Opening {
   /** What is under way: the identifier of a case, `next`, or nothing. */
@@ -34,6 +35,7 @@ export function useOpening(onRefused?: (detail: CaseDetail) => void): Opening {
   const taken = useCallback(
     (claim: Claim) => {
       keepProof(claim);
+      refreshCase(claim.case.id);
       look(claim.case.id);
     },
     [look],
