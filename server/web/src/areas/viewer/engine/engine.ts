@@ -18,7 +18,7 @@ import { presetOf } from './presets';
 import { Scheduler, type Progress } from './schedule';
 import { Signal } from './signal';
 import { drawing, imageBudget, startCornerstone } from './start';
-import { align, partner } from './sync';
+import { align, mayGoTogether, partner } from './sync';
 import { chooseTool, makeTools, showMarks, type ToolAction } from './tools';
 
 export interface EngineState {
@@ -55,6 +55,7 @@ export class Engine implements PaneHost {
   private readonly rendering: RenderingEngine;
   private readonly group: ToolTypes.IToolGroup;
   private readonly cine: Cine;
+  private implied: Alignment[] = [];
   private groups: { panes: number[]; share: Share[] }[] = [];
   private before: { layout: EngineState['layout']; panes: PaneState[] } | null = null;
   private offDrawing: () => void;
@@ -288,12 +289,26 @@ export class Engine implements PaneHost {
     );
   }
 
-  scrolled(pane: Pane): void {
+  /** Stacks of different spaces that nobody aligned: from where they stand, the same way in both. */
+  private relate(a: Stack, indexA: number, b: Stack, indexB: number): void {
+    const of = (pair: Alignment) => (pair.a === a.id && pair.b === b.id) || (pair.a === b.id && pair.b === a.id);
+    if (![...this.state.get().alignments, ...this.implied].some(of)) this.implied.push(align(a, indexA, b, indexB));
+  }
+
+  toggleSync(): void {
+    // Whoever takes them apart and together again has put them as they should stand.
+    this.implied = [];
+    this.state.patch({ sync: !this.state.get().sync });
+  }
+
+  scrolled(pane: Pane, before: number): void {
     const { stack, index } = pane.view.get();
     if (stack && this.state.get().sync && !this.mpr.state.get()) {
       for (const other of this.panesWith(pane, 'scroll')) {
         const shown = other.view.get().stack;
-        const to = shown ? partner(stack, index, shown, this.state.get().alignments) : null;
+        if (!shown) continue;
+        if (mayGoTogether(stack, shown)) this.relate(stack, before, shown, other.view.get().index);
+        const to = partner(stack, index, shown, [...this.state.get().alignments, ...this.implied]);
         if (to !== null) other.goTo(to, 'sync');
       }
     }
@@ -317,7 +332,7 @@ export class Engine implements PaneHost {
       drawCross(this.panes.slice(0, 3));
       return;
     }
-    if (!this.state.get().sync || pane.key !== this.state.get().active) return;
+    if (!this.state.get().sync || pane.key !== this.state.get().active || pane.isFitted()) return;
     const how = pane.zoomPan();
     if (how) this.panesWith(pane, 'zoom').forEach((other) => other.setZoomPan(how.zoom, how.pan));
   }
@@ -556,7 +571,7 @@ function runAction(engine: Engine, action: Action): boolean {
       'marks.toggle': () => engine.toggleMarks(),
       'overlay.toggle': () => engine.state.patch({ overlays: !engine.state.get().overlays }),
       'mpr.toggle': () => void engine.toggleMpr(),
-      'sync.toggle': () => engine.state.patch({ sync: !engine.state.get().sync }),
+      'sync.toggle': () => engine.toggleSync(),
       'layout.1': () => engine.chooseLayout(1, 1),
       'layout.2': () => engine.chooseLayout(1, 2),
       'layout.4': () => engine.chooseLayout(2, 2),

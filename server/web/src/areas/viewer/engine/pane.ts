@@ -37,7 +37,7 @@ export interface PaneView {
 export interface PaneHost {
   scheduler: Scheduler;
   viewportOf(key: number): StackViewport | null;
-  scrolled(pane: Pane): void;
+  scrolled(pane: Pane, before: number): void;
   windowed(pane: Pane): void;
   moved(pane: Pane): void;
   shown(frame: Frame): void;
@@ -84,6 +84,8 @@ export class Pane {
     element.addEventListener(Enums.Events.VOI_MODIFIED, this.onWindow);
     element.addEventListener(Enums.Events.CAMERA_MODIFIED, this.onCamera);
     element.addEventListener(Enums.Events.IMAGE_RENDERED, this.onCamera);
+    element.addEventListener('pointerdown', this.grip);
+    window.addEventListener('pointerup', this.grip);
     void this.draw();
   }
 
@@ -92,6 +94,8 @@ export class Pane {
     this.element?.removeEventListener(Enums.Events.VOI_MODIFIED, this.onWindow);
     this.element?.removeEventListener(Enums.Events.CAMERA_MODIFIED, this.onCamera);
     this.element?.removeEventListener(Enums.Events.IMAGE_RENDERED, this.onCamera);
+    this.element?.removeEventListener('pointerdown', this.grip);
+    window.removeEventListener('pointerup', this.grip);
     this.element = null;
     this.placed = null;
   }
@@ -131,7 +135,7 @@ export class Pane {
     this.direction = next > before ? 1 : -1;
     this.view.patch({ index: next, failed: this.host.scheduler.stateOf(stack.id, next) === 'failed' });
     void this.draw();
-    if (by !== 'sync') this.host.scrolled(this);
+    if (by !== 'sync') this.host.scrolled(this, before);
   }
 
   /** An image came, or went wrong. */
@@ -152,12 +156,21 @@ export class Pane {
   /** Draws again from nothing, with the state as it was (the graphics have changed). */
   startOver(): void {
     const window = this.view.get().window;
-    this.pending = { ...this.pending, ...this.last, window };
+    this.pending = { ...this.last, window };
     this.placed = null;
     void this.draw();
   }
 
   private last: Partial<PaneState> = {};
+  /** Nobody has zoomed or moved it: then it fills the pane, whatever size that gets. */
+  private fitted = true;
+  private held = false;
+  private camped = '';
+  /** Cornerstone's zoom when the image is fitted. */
+  private whole = 1;
+  private readonly grip = (event: PointerEvent): void => {
+    this.held = event.type === 'pointerdown';
+  };
 
   private async draw(): Promise<void> {
     if (this.drawing) {
@@ -209,6 +222,10 @@ export class Pane {
       await viewport.setStack(stack.frames.map((frame) => frame.imageId), there);
       this.placed = stack;
       if (this.ownWindow && !isColour(stack)) viewport.setProperties({ voiRange: rangeOf(this.ownWindow) });
+      const { zoom = 1, pan = [0, 0] } = this.pending ?? {};
+      this.fitted = Math.abs(zoom - 1) < 0.001 && Math.abs(pan[0]) < 0.02 && Math.abs(pan[1]) < 0.02;
+      viewport.resetCamera();
+      this.whole = viewport.getZoom();
       if (this.pending) this.apply(viewport, this.pending);
       this.pending = null;
       viewport.render();
@@ -240,10 +257,17 @@ export class Pane {
       rotation: how?.rotation ?? 0,
       flipH: camera?.flipHorizontal === true,
       flipV: camera?.flipVertical === true,
-      zoom: how?.zoom ?? 1,
-      pan: how?.pan ? [how.pan[0], how.pan[1]] : [0, 0],
+      ...this.zoomed(viewport),
     };
     return state;
+  }
+
+  /** How much larger than fitted, and moved by how many pixels of the fitted image; the same for graphics hardware and CPU. */
+  private zoomed(viewport: StackViewport | null): Pick<PaneState, 'zoom' | 'pan'> {
+    if (!viewport || this.fitted) return { zoom: 1, pan: [0, 0] };
+    const zoom = viewport.getZoom() / this.whole;
+    const [x, y] = viewport.getPan();
+    return { zoom, pan: [x / zoom, y / zoom] };
   }
 
   private apply(viewport: StackViewport, state: Partial<PaneState>): void {
@@ -255,9 +279,9 @@ export class Pane {
     if (state.flipH) viewport.setCamera({ flipHorizontal: true });
     if (state.flipV) viewport.setCamera({ flipVertical: true });
     if (state.rotation) viewport.setViewPresentation({ rotation: state.rotation });
-    if (state.zoom && state.zoom !== 1) viewport.setZoom(state.zoom);
-    const zoom = viewport.getZoom();
-    if (state.pan && (state.pan[0] !== 0 || state.pan[1] !== 0)) viewport.setPan([state.pan[0] * zoom, state.pan[1] * zoom]);
+    const { zoom = 1, pan = [0, 0] } = state;
+    if (zoom !== 1) viewport.setZoom(zoom * this.whole);
+    if (pan[0] !== 0 || pan[1] !== 0) viewport.setPan([pan[0] * zoom, pan[1] * zoom]);
   }
 
   setWindow({ centre, width }: Window, tell = true): void {
@@ -310,11 +334,13 @@ export class Pane {
   }
 
   zoomBy(factor: number): void {
+    this.fitted = false;
     this.withViewport((viewport) => viewport.setZoom(Math.min(40, Math.max(0.05, viewport.getZoom() * factor))));
   }
 
   setZoomPan(zoom: number, pan: Types.Point2): void {
     this.quiet = true;
+    this.fitted = false;
     this.withViewport((viewport) => {
       viewport.setZoom(zoom);
       viewport.setPan(pan);
@@ -329,20 +355,31 @@ export class Pane {
 
   /** Whether the whole image fills the pane, as it was put up. */
   isFitted(): boolean {
-    const now = this.zoomPan();
-    return now !== null && Math.abs(now.zoom - 1) < 0.01 && Math.abs(now.pan[0]) < 1 && Math.abs(now.pan[1]) < 1;
+    return this.placed !== null && this.fitted;
   }
 
   fit(): void {
-    this.withViewport((viewport) => viewport.resetCamera({ resetPan: true, resetZoom: true }));
+    this.fitted = true;
+    this.withViewport((viewport) => {
+      const { flipHorizontal = false, flipVertical = false } = viewport.getCamera();
+      const rotation = viewport.getRotation();
+      viewport.resetCamera({ resetPan: true, resetZoom: true });
+      this.whole = viewport.getZoom();
+      // Fitting is not putting upright.
+      if (flipHorizontal) viewport.setCamera({ flipHorizontal });
+      if (flipVertical) viewport.setCamera({ flipVertical });
+      if (rotation) viewport.setViewPresentation({ rotation });
+    });
   }
 
   /** Everything as the image came. */
   reset(): void {
+    this.fitted = true;
     this.withViewport((viewport) => {
       viewport.setCamera({ flipHorizontal: false, flipVertical: false });
       viewport.setViewPresentation({ rotation: 0 });
       viewport.resetCamera();
+      this.whole = viewport.getZoom();
       viewport.resetProperties();
     });
     this.ownWindow = defaultWindow(this.view.get().stack);
@@ -423,9 +460,11 @@ export class Pane {
     });
     const camera = viewport.getCamera();
     const how = viewport.getViewPresentation();
+    const camped = JSON.stringify([how.zoom, how.pan]);
+    if (this.held && camped !== this.camped && !this.quiet) this.fitted = false;
+    this.camped = camped;
     this.last = {
-      rotation: how.rotation ?? 0, flipH: camera.flipHorizontal === true, flipV: camera.flipVertical === true, zoom: how.zoom ?? 1,
-      pan: how.pan ? [how.pan[0], how.pan[1]] : [0, 0], invert: before.invert,
+      rotation: how.rotation ?? 0, flipH: camera.flipHorizontal === true, flipV: camera.flipVertical === true, invert: before.invert, ...this.zoomed(viewport),
     };
   }
 }

@@ -16,20 +16,22 @@ export function partner(a: Stack, index: number, b: Stack, alignments: readonly 
     const step = spacingOf(b);
     return found && found.distance <= Math.max(step, 1) * 1.5 ? found.index : null;
   }
-  if (!aligned && (!parallelPlanes || sameSpace)) return null;
+  if (!aligned) return null;
   return clamp(byMillimetres(a, index, b, aligned), b.frames.length);
+}
+
+/** Whether two stacks of different spaces may be scrolled together at all: their planes are parallel, or unknown in both. */
+export function mayGoTogether(a: Stack, b: Stack): boolean {
+  const [one, other] = [a.frames[0]?.orientation, b.frames[0]?.orientation];
+  if (a.id === b.id || (a.frameOfReference !== null && a.frameOfReference === b.frameOfReference)) return false;
+  return one && other ? Math.abs(dot(normalOf(one), normalOf(other))) > 0.95 : !one && !other;
 }
 
 const clamp = (index: number, count: number): number => Math.min(count - 1, Math.max(0, index));
 
 /** Steps of different thickness are put right: ten millimetres here are ten there. */
-function byMillimetres(a: Stack, index: number, b: Stack, aligned: Alignment | undefined): number {
+function byMillimetres(a: Stack, index: number, b: Stack, aligned: Alignment): number {
   const ratio = direction(a) * direction(b) * (spacingOf(a) / spacingOf(b));
-  if (!aligned) {
-    // Not aligned: the same share of the way.
-    const share = a.frames.length > 1 ? index / (a.frames.length - 1) : 0;
-    return Math.round((direction(a) * direction(b) > 0 ? share : 1 - share) * (b.frames.length - 1));
-  }
   const forward = aligned.a === a.id;
   // `offset` is the index of `b` that stands beside the first image of `a`, in steps of `b`.
   return Math.round(forward ? index * ratio + aligned.offset : (index - aligned.offset) * ratio);
@@ -38,7 +40,7 @@ function byMillimetres(a: Stack, index: number, b: Stack, aligned: Alignment | u
 /** Takes down that two stacks stand beside each other where they are now. */
 export function align(a: Stack, indexA: number, b: Stack, indexB: number): Alignment {
   const ratio = direction(a) * direction(b) * (spacingOf(a) / spacingOf(b));
-  return { a: a.id, b: b.id, offset: Math.round(indexB - indexA * ratio) };
+  return { a: a.id, b: b.id, offset: Math.round((indexB - indexA * ratio) * 1_000) / 1_000 };
 }
 
 /** Millimetres from image to image. */

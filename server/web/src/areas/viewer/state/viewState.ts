@@ -69,7 +69,7 @@ const keyOf = (raw: Raw): KeyImage => ({
   frame: finite(raw['frame'], 1),
 });
 
-const alignmentOf = (raw: Raw): Alignment => ({ a: string(raw['a']), b: string(raw['b']), offset: Math.round(finite(raw['offset'], 0)) });
+const alignmentOf = (raw: Raw): Alignment => ({ a: string(raw['a']), b: string(raw['b']), offset: finite(raw['offset'], 0) });
 
 const kinds: readonly EcgMark['kind'][] = ['RR', 'PR', 'QRS', 'QT', 'free'];
 const ecgOf = (raw: Raw): EcgMark => ({

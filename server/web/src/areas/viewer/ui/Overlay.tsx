@@ -78,7 +78,7 @@ function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
 function placeOf(frame: Frame, cut: boolean): number | null {
   if (!frame.position || !frame.orientation) return null;
   const said = cut ? null : number(frame.set, '00201041');
-  return said ?? dot(frame.position, normalOf(frame.orientation));
+  return said ?? Math.round(dot(frame.position, normalOf(frame.orientation)) * 10) / 10 + 0;
 }
 
 function Letters({ letters }: { letters: NonNullable<PaneView['letters']> }) {
