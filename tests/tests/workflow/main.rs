@@ -148,21 +148,7 @@ async fn sent_back(relay: &mut Relay) -> Result<()> {
     assert_eq!((text(&returned["stage"]), &returned["returns"]), ("returned", &json!(1)));
     assert_eq!(returned["hold"], Value::Null);
 
-    // What the clinic and the centre see of it.
-    for person in [&cast.technician, &cast.doctor, &cast.coordinator] {
-        let seen = line(person, &case).await?;
-        let why = &seen["returned"];
-        assert_eq!((text(&why["code"]), text(&why["text"])), ("MISSING_IMAGES", "缺肺窗"));
-        assert_eq!((&why["times"], &why["by"]), (&json!(1), &json!(cast.reporter.id)));
-        let detail: Value = person.get(&format!("/api/v1/cases/{case}")).await?;
-        assert_eq!(&detail["returned"], why);
-    }
-    let asked: Value = cast.technician.get("/api/v1/messages?kind=return_request").await?;
-    assert_eq!(items(&asked).len(), 1);
-    assert_eq!(
-        (text(&items(&asked)[0]["code"]), &items(&asked)[0]["unread"]),
-        ("MISSING_IMAGES", &json!(true))
-    );
+    seen_as_returned(&cast, &case).await?;
     assert!(cast.reporter.queue().await?.is_empty(), "it is in no queue");
     assert_eq!(cast.reporter.next_case().await.expect_err("none").code(), Some("QUEUE_EMPTY"));
     let beat = cast.reporter.heartbeat(&claim).await.expect_err("the claim is gone");
@@ -191,20 +177,45 @@ async fn sent_back(relay: &mut Relay) -> Result<()> {
     assert_eq!(queue[0].line.number, number, "the number is kept");
     assert_eq!(line(&cast.reporter, &case).await?["discussion"], 1, "what was done is told");
 
-    // A coordinator sends it back when nearly everything is used up: half of it is given again.
-    relay.pass(Span::from_micros(left - Span::from_minutes(5).micros()));
-    let idle = post(&cast.coordinator, &at(&case, "return"), back(Value::Null)).await?;
-    assert_eq!((text(&idle["stage"]), &idle["returns"]), ("returned", &json!(2)));
-    let ready = post(&cast.technician, &at(&case, "resubmit"), json!({})).await?;
-    let rest = ready["deadline"].as_i64().context("a time")? - relay.now().micros();
-    assert_eq!(rest, Span::from_hours(2).micros());
-    let twice = post(&cast.technician, &at(&case, "resubmit"), json!({})).await;
-    assert_eq!(refusal(twice), "STATE_CONFLICT");
+    nearly_late(relay, &cast, &case, left).await?;
     signed(&cast, &case).await?;
     let happened = relay.events().await?;
     assert_eq!(happened.iter().filter(|kind| *kind == "case_returned").count(), 2);
     assert_eq!(happened.iter().filter(|kind| *kind == "case_resubmitted").count(), 2);
     ensure!(relay.verify_audit().await?.fault.is_none(), "the trail is whole");
+    Ok(())
+}
+
+/// Returned again by a coordinator and resubmitted, `left` before it would be due.
+async fn nearly_late(relay: &Relay, cast: &Cast, case: &str, left: i64) -> Result<()> {
+    // A coordinator sends it back when nearly everything is used up: half of it is given again.
+    relay.pass(Span::from_micros(left - Span::from_minutes(5).micros()));
+    let idle = post(&cast.coordinator, &at(case, "return"), json!({ "code": "MOTION" })).await?;
+    assert_eq!((text(&idle["stage"]), &idle["returns"]), ("returned", &json!(2)));
+    let ready = post(&cast.technician, &at(case, "resubmit"), json!({})).await?;
+    let rest = ready["deadline"].as_i64().context("a time")? - relay.now().micros();
+    assert_eq!(rest, Span::from_hours(2).micros());
+    let twice = post(&cast.technician, &at(case, "resubmit"), json!({})).await;
+    assert_eq!(refusal(twice), "STATE_CONFLICT");
+    Ok(())
+}
+
+/// What the clinic and the centre see of a returned case.
+async fn seen_as_returned(cast: &Cast, case: &str) -> Result<()> {
+    for person in [&cast.technician, &cast.doctor, &cast.coordinator] {
+        let seen = line(person, case).await?;
+        let why = &seen["returned"];
+        assert_eq!((text(&why["code"]), text(&why["text"])), ("MISSING_IMAGES", "缺肺窗"));
+        assert_eq!((&why["times"], &why["by"]), (&json!(1), &json!(cast.reporter.id)));
+        let detail: Value = person.get(&format!("/api/v1/cases/{case}")).await?;
+        assert_eq!(&detail["returned"], why);
+    }
+    let asked: Value = cast.technician.get("/api/v1/messages?kind=return_request").await?;
+    assert_eq!(items(&asked).len(), 1);
+    assert_eq!(
+        (text(&items(&asked)[0]["code"]), &items(&asked)[0]["unread"]),
+        ("MISSING_IMAGES", &json!(true))
+    );
     Ok(())
 }
 
@@ -271,22 +282,7 @@ async fn critical(relay: &mut Relay) -> Result<()> {
     );
     assert_eq!(line(&cast.reporter, &case).await?["critical"], "settled");
 
-    // A second one is called off, before and after it was read back.
-    let second = post(&cast.reporter, &at(&case, "findings"), body).await?;
-    assert_eq!(line(&cast.reporter, &case).await?["critical"], "notifying", "the most pressing");
-    let off = format!("/api/v1/findings/{}/false-alarm", text(&second["id"]));
-    let clinic = post(&cast.doctor, &off, json!({ "reason": "误报" })).await;
-    assert_eq!(refusal(clinic), "FORBIDDEN", "the clinic cannot call it off");
-    let called_off = post(&cast.verifier, &off, json!({ "reason": "运动伪影" })).await?;
-    assert_eq!(text(&called_off["stage"]), "false_alarm");
-    let of_case: Value = cast.doctor.get(&at(&case, "findings")).await?;
-    let stages: Vec<&str> = items(&of_case).iter().map(|it| text(&it["stage"])).collect();
-    assert_eq!(stages, ["settled", "false_alarm"]);
-    let page: Value = cast.doctor.get("/api/v1/findings?stage=settled").await?;
-    assert_eq!((items(&page).len(), items(&page)[0]["id"] == id.as_str()), (1, true));
-    let stranger = cast.consortium.person(Place::Stranger, Role::ClinicDoctor).await?;
-    let none: Value = stranger.get("/api/v1/findings").await?;
-    assert!(items(&none).is_empty());
+    called_off(&cast, &case, &id, body).await?;
 
     // It goes on whatever becomes of the report.
     cast.reporter.sign(&claim, &Text::new("夹层。", "主动脉夹层。")).await?;
@@ -294,6 +290,26 @@ async fn critical(relay: &mut Relay) -> Result<()> {
     for kind in ["finding_raised", "finding_acknowledged", "finding_settled"] {
         ensure!(told.iter().any(|it| it == kind), "no {kind}");
     }
+    Ok(())
+}
+
+/// A second finding is called off: by the centre only, and the first stays as it is.
+async fn called_off(cast: &Cast, case: &str, first: &str, body: Value) -> Result<()> {
+    let second = post(&cast.reporter, &at(case, "findings"), body).await?;
+    assert_eq!(line(&cast.reporter, case).await?["critical"], "notifying", "the most pressing");
+    let off = format!("/api/v1/findings/{}/false-alarm", text(&second["id"]));
+    let clinic = post(&cast.doctor, &off, json!({ "reason": "误报" })).await;
+    assert_eq!(refusal(clinic), "FORBIDDEN", "the clinic cannot call it off");
+    let called_off = post(&cast.verifier, &off, json!({ "reason": "运动伪影" })).await?;
+    assert_eq!(text(&called_off["stage"]), "false_alarm");
+    let of_case: Value = cast.doctor.get(&at(case, "findings")).await?;
+    let stages: Vec<&str> = items(&of_case).iter().map(|it| text(&it["stage"])).collect();
+    assert_eq!(stages, ["settled", "false_alarm"]);
+    let page: Value = cast.doctor.get("/api/v1/findings?stage=settled").await?;
+    assert_eq!((items(&page).len(), items(&page)[0]["id"] == first), (1, true));
+    let stranger = cast.consortium.person(Place::Stranger, Role::ClinicDoctor).await?;
+    let none: Value = stranger.get("/api/v1/findings").await?;
+    assert!(items(&none).is_empty());
     Ok(())
 }
 

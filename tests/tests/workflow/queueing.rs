@@ -147,20 +147,28 @@ pub async fn parts(relay: &mut Relay) -> Result<()> {
     let by_text: Value = cast.doctor.get("/api/v1/cases?text=q_1%25&priority=routine").await?;
     assert_eq!((items(&by_text).len(), text(&items(&by_text)[0]["case"]["id"])), (1, &*cases[1]));
 
-    // The clinic's forecast: those before it, by the pace of the last readings.
-    let place = ready.iter().position(|id| *id == cases[2]).context("it waits")?;
-    let ahead = line(&cast.doctor, &cases[2]).await?["forecast"].clone();
+    forecast(relay, &cast, &cases[2], &page).await?;
+    moved_on(relay, &cast, &cases).await
+}
+
+/// What the clinic may expect: those before it, by the pace of the last readings.
+async fn forecast(relay: &Relay, cast: &Cast, case: &str, page: &Value) -> Result<()> {
+    let listed = items(page).iter().find(|it| it["case"]["id"] == case).context("it waits")?;
+    let ahead = line(&cast.doctor, case).await?["forecast"].clone();
     let before = ahead["ahead"].as_i64().context("a number")?;
-    ensure!(before >= i64::try_from(place)?, "{ahead}");
+    assert_eq!(listed["rank"].as_i64(), Some(before + 1));
     let expected = ahead["expected_at"].as_i64().context("somebody reads")?;
     assert_eq!(expected - relay.now().micros(), Span::from_minutes(10 * before).micros());
-    let queued = items(&page).iter().find(|it| it["case"]["id"] == cases[2].as_str());
-    assert_eq!(queued.context("listed")?["forecast"]["ahead"], ahead["ahead"]);
+    assert_eq!(listed["forecast"]["ahead"], ahead["ahead"]);
     relay.advance(Span::from_minutes(31)).await?;
-    let idle = line(&cast.doctor, &cases[2]).await?["forecast"].clone();
+    let idle = line(&cast.doctor, case).await?["forecast"].clone();
     assert_eq!(idle["expected_at"], Value::Null, "nobody is at work");
 
-    // Held, returned, and gone when it is signed.
+    Ok(())
+}
+
+/// Held, returned, and gone when it is signed.
+async fn moved_on(relay: &Relay, cast: &Cast, cases: &[String]) -> Result<()> {
     let claim = cast.reporter.claim(&cases[0]).await?;
     assert_eq!(tab(&cast.reporter, "tab=mine").await?.1, [cases[0].as_str()]);
     assert!(tab(&cast.coordinator, "tab=mine").await?.1.is_empty());
@@ -172,7 +180,7 @@ pub async fn parts(relay: &mut Relay) -> Result<()> {
     let (_, overdue) = tab(&cast.reporter, "tab=all&overdue=true").await?;
     ensure!(!overdue.contains(&cases[0]), "the time of what is with its clinic stands still");
     assert_eq!(overdue.len(), 5);
-    signed(&cast, &cases[1]).await?;
+    signed(cast, &cases[1]).await?;
     let (page, all) = tab(&cast.reporter, "tab=all").await?;
     ensure!(!all.contains(&cases[1]), "what is signed is gone");
     assert_eq!(page["counts"]["returned"], 1);
