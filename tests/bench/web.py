@@ -60,7 +60,7 @@ class Relay:
     def configure(self, address):
         self.config.write_text(
             f'[data]\ndir = "{self.data}"\n[http]\nplain_listen = "127.0.0.1:{HTTP}"\n'
-            f'[https]\nlisten = "{address}:{HTTPS}"\nnames = ["{address}"]\n[link]\nenabled = false\n[dimse]\nlisten = "127.0.0.1:{DIMSE}"\n'
+            f'[https]\nlisten = "{address}:{HTTPS}"\nnames = ["{address}"]\n[link]\nlisten = "{address}:{HTTPS}"\n[dimse]\nlisten = "127.0.0.1:{DIMSE}"\n'
             "[log]\nfilter = \"warn\"\n"
         )
 

@@ -69,7 +69,7 @@ export class Relay {
     relay.folder = mkdtempSync(join(tmpdir(), 'medrelay-web-'));
     relay.ports = { http: await freePort(), https: await freePort(), dimse: await freePort() };
     const { http, https, dimse } = relay.ports;
-    const text = `[data]\ndir = "${join(relay.folder, 'data')}"\n[http]\nplain_listen = "127.0.0.1:${http}"\n[https]\nlisten = "127.0.0.1:${https}"\n[link]\nenabled = false\n[dimse]\nlisten = "127.0.0.1:${dimse}"\n${settings}`;
+    const text = `[data]\ndir = "${join(relay.folder, 'data')}"\n[http]\nplain_listen = "127.0.0.1:${http}"\n[https]\nlisten = "127.0.0.1:${https}"\n[link]\nlisten = "127.0.0.1:${https}"\n[dimse]\nlisten = "127.0.0.1:${dimse}"\n${settings}`;
     writeFileSync(join(relay.folder, 'medrelay.toml'), text);
     await relay.resume();
     return relay;
