@@ -221,32 +221,37 @@ pub enum Denial {
     Unauthenticated,
 }
 
+/// Everybody, at home.
+const EVERYBODY: &[(Role, Reach)] = &[
+    (Role::Technician, Reach::Own),
+    (Role::ClinicDoctor, Reach::Own),
+    (Role::Reporter, Reach::Own),
+    (Role::Verifier, Reach::Own),
+    (Role::Coordinator, Reach::Own),
+    (Role::Administrator, Reach::Own),
+    (Role::Auditor, Reach::Own),
+];
+/// Everybody at home, the centre's people at its partners, the offices below.
+const NEIGHBOURS: &[(Role, Reach)] = &[
+    (Role::Technician, Reach::Own),
+    (Role::ClinicDoctor, Reach::Own),
+    (Role::Reporter, Reach::Own),
+    (Role::Reporter, Reach::Partner),
+    (Role::Verifier, Reach::Own),
+    (Role::Verifier, Reach::Partner),
+    (Role::Coordinator, Reach::Own),
+    (Role::Coordinator, Reach::Partner),
+    (Role::Administrator, Reach::Below),
+    (Role::Auditor, Reach::Below),
+];
+
 /// The roles that may do an action, and how far they reach. An empty list means: no person.
 pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
     use Reach::{Below, Own, Partner};
     use Role::{Administrator, Auditor, ClinicDoctor, Coordinator, Reporter, Technician, Verifier};
     match action {
-        Action::UseOwnAccount => &[
-            (Technician, Own),
-            (ClinicDoctor, Own),
-            (Reporter, Own),
-            (Verifier, Own),
-            (Coordinator, Own),
-            (Administrator, Own),
-            (Auditor, Own),
-        ],
-        Action::ReadOrganization => &[
-            (Technician, Own),
-            (ClinicDoctor, Own),
-            (Reporter, Own),
-            (Reporter, Partner),
-            (Verifier, Own),
-            (Verifier, Partner),
-            (Coordinator, Own),
-            (Coordinator, Partner),
-            (Administrator, Below),
-            (Auditor, Below),
-        ],
+        Action::UseOwnAccount => EVERYBODY,
+        Action::ReadOrganization => NEIGHBOURS,
         Action::ManageOrganization
         | Action::ReadPeople
         | Action::ManagePeople
