@@ -124,3 +124,62 @@ fn frame(data: &[u8], piece: usize) -> Outcome {
     }
     outcome
 }
+
+/// A data set of an image: its header as JSON, its frames found, decoded and drawn, whatever the transfer syntax is said to be.
+pub fn image(data: &[u8]) {
+    use medrelay_dicom::elements::{Progress, Reader};
+    use medrelay_dicom::pixels::{self, Image, Locator, Look};
+    use medrelay_dicom::{elements, json};
+
+    let [piece, data @ ..] = data else { return };
+    let data = bytes::Bytes::copy_from_slice(data);
+    for encoding in [Encoding::ImplicitLittle, Encoding::ExplicitLittle, Encoding::ExplicitBig] {
+        let whole = elements::read(encoding, &data);
+        let mut reader = Reader::new(encoding, data.len() as u64);
+        let mut progress = Ok(reader.start());
+        while let Ok(Progress::Wants { offset, length }) = progress {
+            let offset = offset as usize;
+            let length = (length + usize::from(*piece)).min(data.len() - offset);
+            progress = reader.feed(&data.slice(offset..offset + length));
+        }
+        assert_eq!(progress.is_err(), whole.is_err(), "in pieces and as a whole");
+        let Ok((header, found)) = whole else { continue };
+        let address = |path: &str| path.to_owned();
+        let model = json::model(&header, found.as_ref(), None, &address);
+        for path in model.values().filter_map(|entry| entry["BulkDataURI"].as_str()) {
+            let pixels = found.is_some_and(|found| json::tag_of(path) == Some(found.tag));
+            assert!(pixels || json::find(&header, path).is_some(), "{path} leads nowhere");
+        }
+        let Some(found) = found else { continue };
+        let Ok(image) = Image::describe(&header, Some(&found)) else { continue };
+        // Larger ones are refused or take long for honest reasons.
+        if image.decoded_bytes() > 1 << 20 {
+            continue;
+        }
+        let mut locator = Locator::new(&header, &found, &image, data.len() as u64);
+        let mut progress = Ok(locator.wants());
+        while let Ok(Progress::Wants { offset, length }) = progress {
+            let from = (offset as usize).min(data.len());
+            progress = locator.feed(&data[from..(from + length).min(data.len())]);
+        }
+        let places = locator.finish();
+        for place in (0..places.frames().min(3)).filter_map(|frame| places.get(frame).ok()) {
+            let bytes = data.slice(place.offset as usize..(place.offset + place.length) as usize);
+            let stored = if place.framed { pixels::unframed(&bytes) } else { Ok(bytes) };
+            let Ok(stored) = stored else { continue };
+            for syntax in ["1.2.1", "1.2.5", "1.2.4.50", "1.2.4.70", "1.2.4.80", "1.2.4.90"] {
+                let syntax = format!("1.2.840.10008.{syntax}");
+                let Ok(frame) = pixels::decode(&image, &syntax, &stored, place.shift) else {
+                    continue;
+                };
+                assert!(frame.bytes.len() as u64 <= image.decoded_bytes());
+                let look = Look { size: Some((16, 16)), ..Look::default() };
+                let drawn = pixels::render(&header, &image, &frame, 0, &look);
+                assert!(drawn.is_err() || drawn.is_ok_and(|picture| picture.png().is_ok()));
+                if pixels::losslessly_codable(&image) {
+                    let _ = pixels::jpeg_ls(&image, &frame);
+                }
+            }
+        }
+    }
+}

@@ -36,6 +36,7 @@ pub fn model(
     let mut writer = Writer { profile, address, path: String::new() };
     let text = writer.decoder(header);
     let mut model = writer.elements(header, text, signed(header));
+    put(&mut model, CHARACTER_SET, VR::CS, ["ISO_IR 192".into()]);
     if let Some(pixels) = pixels {
         let key = key(pixels.tag);
         let entry = json!({ "vr": pixels.vr.to_string(), "BulkDataURI": address(&key) });

@@ -70,11 +70,15 @@ fn mutate(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 fn bombard(seeds: &[Vec<u8>], entry: fn(&[u8])) {
+    bombard_with(seeds, entry, MUTANTS);
+}
+
+fn bombard_with(seeds: &[Vec<u8>], entry: fn(&[u8]), mutants: usize) {
     let mut random = Random(0x6D65_6472_656C_6179);
     for seed in seeds {
         entry(seed);
     }
-    for _ in 0..MUTANTS {
+    for _ in 0..mutants {
         let seed = &seeds[random.below(seeds.len())];
         let other = &seeds[random.below(seeds.len())];
         entry(&mutate(seed, other, &mut random));
@@ -110,6 +114,48 @@ fn packs_survive_bombardment() {
         seed.insert(0, 11);
     }
     bombard(&seeds, entry::pack);
+}
+
+/// A frame in a data set of fragments, behind the elements before its pixels.
+fn fragments(header: &[u8], frame: &[u8]) -> Vec<u8> {
+    let mut out = header.to_vec();
+    out.extend_from_slice(b"\xE0\x7F\x10\x00OB\0\0\xFF\xFF\xFF\xFF\xFE\xFF\x00\xE0\0\0\0\0");
+    out.extend_from_slice(b"\xFE\xFF\x00\xE0");
+    out.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+    out.extend_from_slice(frame);
+    out.extend_from_slice(b"\xFE\xFF\xDD\xE0\0\0\0\0");
+    out
+}
+
+#[test]
+fn images_survive_bombardment() {
+    use medrelay_dicom::elements;
+    use medrelay_dicom::pixels::{self, Image, Look};
+
+    let slice = PhantomSpec { rows: 16, columns: 16, ..PhantomSpec::new(Modality::Ct, 5) };
+    let clip =
+        PhantomSpec { rows: 16, columns: 16, frames: 2, ..PhantomSpec::new(Modality::Us, 5) };
+    let mut seeds = Vec::new();
+    for spec in [slice, PhantomSpec { frames: 1, ..clip.clone() }, clip] {
+        let data_set = spec.instance(0, 0).data_set;
+        let whole = bytes::Bytes::from(data_set.clone());
+        let read = elements::read(Encoding::ExplicitLittle, &whole).expect("a phantom");
+        let image = Image::describe(&read.0, read.1.as_ref()).expect("an image");
+        let place = read.1.expect("pixels").offset as usize;
+        let header = &data_set[..place - 12];
+        let frame = whole.slice(place..place + image.decoded_bytes() as usize);
+        let frame = pixels::decode(&image, "1.2.840.10008.1.2.1", &frame, 0).expect("a frame");
+        let picture = pixels::render(&read.0, &image, &frame, 0, &Look::default());
+        let jpeg = picture.and_then(|picture| picture.jpeg(80)).expect("a picture");
+        seeds.push(fragments(header, &jpeg));
+        seeds.push(fragments(header, &pixels::jpeg_ls(&image, &frame).expect("codes")));
+        seeds.push(data_set);
+    }
+    for seed in &mut seeds {
+        seed.insert(0, 9);
+    }
+    // Decoding and drawing take longer than looking.
+    bombard_with(&seeds, entry::image, MUTANTS / 20);
 }
 
 fn packed(original: &[u8]) -> Vec<u8> {

@@ -42,7 +42,7 @@ pub(super) fn jpeg(image: &Image, stored: &[u8]) -> Result<Samples, PixelError> 
         let mut photometric = image.photometric;
         if channels == 3 {
             let ybr = matches!(photometric, Photometric::YbrFull | Photometric::YbrFull422);
-            let transform = if ybr { ColorTransform::YCbCr } else { ColorTransform::None };
+            let transform = if ybr { ColorTransform::YCbCr } else { ColorTransform::RGB };
             decoder.set_color_transform(transform);
             photometric = if ybr { Photometric::Rgb } else { photometric };
         }

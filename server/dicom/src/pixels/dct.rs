@@ -8,7 +8,7 @@ const DAMAGED: PixelError = PixelError::Damaged("JPEG");
 /// Whether a stream is a lossy JPEG of 12 bits.
 pub(super) fn is_twelve_bit(stream: &[u8]) -> bool {
     let mut segments = Segments { stream, at: 2 };
-    while let Some((marker, body)) = segments.next() {
+    while let Some((marker, body)) = segments.segment() {
         match marker {
             0xC0..=0xC2 => return body.first() == Some(&12),
             0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF | SCAN => return false,
@@ -28,7 +28,7 @@ pub(super) fn decode(
     let mut tables = Tables::default();
     let mut segments = Segments { stream, at: 2 };
     let mut quantizer = None;
-    while let Some((marker, body)) = segments.next() {
+    while let Some((marker, body)) = segments.segment() {
         match marker {
             0xDB => tables.quantizers(body)?,
             0xC4 => tables.codes(body)?,
@@ -76,7 +76,7 @@ struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+    fn segment(&mut self) -> Option<(u8, &'a [u8])> {
         while self.stream.get(self.at..self.at + 2)? == [0xFF, 0xFF] {
             self.at += 1;
         }

@@ -107,25 +107,19 @@ fn native(image: &Image, stored: &Bytes, shift: u8) -> Result<Decoded, PixelErro
         }
         return Ok(done(aligned(stored, shift, length)));
     }
-    if stored.len() < length {
+    let skipped = usize::from(shift) / 8;
+    if stored.len() < skipped + length {
         return Err(short);
     }
-    let bytes = stored.slice(..length);
     if !image.big_endian {
-        return Ok(done(bytes));
+        return Ok(done(stored.slice(skipped..skipped + length)));
     }
-    // Eight bits in words of sixteen are swapped in big endian (PS3.5 8.1.2).
-    let size = if image.allocated == 8 && image.words { 2 } else { image.sample_bytes() };
-    let mut bytes = if size == 2 && length % 2 == 1 {
-        stored.get(..=length).map_or_else(|| bytes.to_vec(), <[u8]>::to_vec)
-    } else {
-        bytes.to_vec()
-    };
+    let size = if image.swaps_bytes() { 2 } else { image.sample_bytes() };
+    let mut bytes = stored.to_vec();
     if size > 1 {
         bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
     }
-    bytes.truncate(length);
-    Ok(done(bytes.into()))
+    Ok(done(Bytes::from(bytes).slice(skipped..skipped + length)))
 }
 
 /// Single bits, moved so that the frame begins with a byte.

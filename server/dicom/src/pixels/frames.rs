@@ -17,7 +17,7 @@ pub struct Place {
     pub offset: u64,
     /// Bytes.
     pub length: u64,
-    /// Bits of the first byte that belong to the frame before; only frames of single bits.
+    /// Bits at the start that belong to the frame before: frames of single bits, and those of bytes swapped in pairs.
     pub shift: u8,
     /// The bytes are items with heads: see [`unframed`].
     pub framed: bool,
@@ -34,6 +34,8 @@ enum Kind {
         end: u64,
         frame_bits: u64,
         frames: u32,
+        /// Bytes are swapped in pairs, so whole pairs are needed.
+        pairs: bool,
     },
     /// First byte and end of each frame's items.
     Items(Vec<(u64, u64)>),
@@ -60,17 +62,20 @@ impl Places {
     pub fn get(&self, frame: u32) -> Result<Place, PixelError> {
         let missing = PixelError::NoSuchFrame(self.frames());
         match &self.0 {
-            Kind::Native { offset, end, frame_bits, frames } => {
+            Kind::Native { offset, end, frame_bits, frames, pairs } => {
                 if frame >= *frames {
                     return Err(missing);
                 }
                 let first = u64::from(frame) * frame_bits;
                 let last = first + frame_bits;
-                let (from, to) = (offset + first / 8, offset + last.div_ceil(8));
-                if to > *end {
+                let unit = if *pairs { 16 } else { 8 };
+                let from = offset + first / unit * (unit / 8);
+                let to = offset + last.div_ceil(unit) * (unit / 8);
+                if offset + last.div_ceil(8) > *end {
                     return Err(PixelError::Damaged("fewer bytes than frames"));
                 }
-                let shift = u8::try_from(first % 8).unwrap_or(0);
+                let to = to.min(*end);
+                let shift = u8::try_from(first % unit).unwrap_or(0);
                 Ok(Place { offset: from, length: to - from, shift, framed: false })
             }
             Kind::Items(places) => {
@@ -121,6 +126,7 @@ impl Locator {
                 end: (pixels.offset + length).min(end),
                 frame_bits: image.frame_bits(),
                 frames: image.frames,
+                pairs: image.swaps_bytes(),
             })),
             None => State::Table(pixels.offset),
         };

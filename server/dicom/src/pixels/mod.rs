@@ -170,6 +170,11 @@ impl Image {
         usize::from(self.allocated.div_ceil(8))
     }
 
+    /// Samples of eight bits stand in words of big endian, and so in each other's places (PS3.5 8.1.2).
+    pub fn swaps_bytes(&self) -> bool {
+        self.big_endian && self.words && self.allocated == 8
+    }
+
     /// Bits of a frame that is not compressed.
     pub fn frame_bits(&self) -> u64 {
         match self.photometric {

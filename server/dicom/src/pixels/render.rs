@@ -271,6 +271,12 @@ fn colours(image: &Image, frame: &Decoded) -> Result<Picture, PixelError> {
                 .map(|pair| (u16::from_le_bytes([pair[0], pair[1]]) >> down).min(255) as u8)
                 .collect()
         }
+        32 if image.numbers == Numbers::Integer => {
+            let down = u32::from(image.stored.saturating_sub(8));
+            let words = frame.bytes.chunks_exact(4);
+            let value = |four: &[u8]| u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+            words.map(|four| (value(four) >> down).min(255) as u8).collect()
+        }
         _ => return Err(PixelError::Unsupported("colours of this depth")),
     };
     let pixels = usize::try_from(image.pixels()).map_err(|_| PixelError::TooLarge)?;

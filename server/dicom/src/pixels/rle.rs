@@ -17,6 +17,10 @@ pub(super) fn decode(
     if word(0) != Some(count) || count > 15 || stored.len() < HEADER_BYTES {
         return Err(PixelError::Damaged("RLE header"));
     }
+    // Two bytes become 128 at most: memory is not taken for a claim.
+    if pixels.saturating_mul(count) / 64 > stored.len() {
+        return Err(PixelError::Damaged("RLE segment ends too early"));
+    }
     let mut decoded = vec![0; pixels * count];
     for segment in 0..count {
         let start = word(segment + 1).filter(|start| *start >= HEADER_BYTES);
