@@ -276,7 +276,8 @@ impl Tx {
         let cases = "SELECT c.stage AS name, COUNT(*) AS n, CAST(SUM(CASE WHEN c.deadline < $1 \
                      THEN 1 ELSE 0 END) AS BIGINT) AS late FROM cases c WHERE c.stage IN \
                      ('ready', 'preliminary', 'in_progress', 'verifying')";
-        for row in self.below(cases, &["c.centre_id", "c.clinic_id"], "c.stage", scope, now).await? {
+        for row in self.below(cases, &["c.centre_id", "c.clinic_id"], "c.stage", scope, now).await?
+        {
             let count = row.int("n")?;
             match row.text("name")?.as_str() {
                 "ready" | "preliminary" => found.ready += count,

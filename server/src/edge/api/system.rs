@@ -158,11 +158,7 @@ impl From<SystemView> for SystemBody {
                 failed: jobs.failed,
                 oldest_due_at: jobs.oldest_due_at,
             },
-            queue: QueueBody {
-                ready: it.ready,
-                in_progress: it.in_progress,
-                overdue: it.overdue,
-            },
+            queue: QueueBody { ready: it.ready, in_progress: it.in_progress, overdue: it.overdue },
             deliveries: DeliveriesBody { parked: it.parked },
             studies: StudiesBody { receiving: it.receiving, unmatched: it.unmatched },
             quarantine: AsideBody { open: it.aside },

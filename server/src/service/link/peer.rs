@@ -181,12 +181,7 @@ impl Service {
 
 const UNAUTHENTICATED: Error = Error::Denied(Denial::Unauthenticated);
 
-fn peer(
-    id: PersonId,
-    session: &SessionId,
-    grants: Vec<Grant>,
-    clinic: Organization,
-) -> LinkPeer {
+fn peer(id: PersonId, session: &SessionId, grants: Vec<Grant>, clinic: Organization) -> LinkPeer {
     let identity = Identity::Person { id, session: session.clone(), grants };
     LinkPeer { clinic: clinic.id, clinic_name: clinic.name, identity }
 }
