@@ -16,7 +16,8 @@ export function chosenOf(entries: Entry[], path: string): string | undefined {
   return under.sort((a, b) => b.to.length - a.to.length)[0]?.to;
 }
 
-function spacesOf(entries: Entry[]): string[] {
+/** The files of texts that the lines of a menu need. */
+export function spacesOf(entries: Entry[]): string[] {
   return [...new Set(['common', ...entries.map((entry) => entry.text.split(':')[0] ?? 'common')])];
 }
 

@@ -1,7 +1,7 @@
 // The frame around every page of somebody who is signed in: menu, what waits, link state, account.
 import { Outlet, useLocation, useNavigate } from '@tanstack/react-router';
 import { Grid } from 'antd';
-import { Suspense, useEffect, useRef } from 'react';
+import { Suspense, useEffect, useLayoutEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { Problem } from '@/api/problem';
@@ -16,7 +16,7 @@ import { LinkState } from './LinkState';
 import { startLive, stopLive } from './live';
 import { Logo } from './Logo';
 import { menuOf } from './menu';
-import { BottomBar, TopMenu } from './Navigation';
+import { BottomBar, chosenOf, spacesOf, TopMenu } from './Navigation';
 import { queries } from './queries';
 import { useChosenRole } from './roles';
 import { end, has, refresh, useMe } from './session';
@@ -36,9 +36,10 @@ function useMustEnrol(): void {
 }
 
 export function Shell() {
-  const { t } = useTranslation(['common', 'shared']);
   const me = useMe();
   const role = useChosenRole(me);
+  const entries = menuOf(me, role);
+  const { t, ready } = useTranslation(spacesOf(entries));
   const navigate = useNavigate();
   const path = useLocation({ select: (location) => location.pathname });
   const href = useLocation({ select: (location) => location.href });
@@ -60,8 +61,13 @@ export function Shell() {
     else startLive();
   }, [me, navigate, href]);
 
+  const text = entries.find((entry) => entry.to === chosenOf(entries, path))?.text;
+  // Before what the page itself says: a page without a heading of its own is called as in the menu.
+  useLayoutEffect(() => {
+    document.title = text && ready ? `${t(text)} · medrelay` : 'medrelay';
+  }, [text, ready, t, path]);
+
   if (!me) return null;
-  const entries = menuOf(me, role);
   async function signOut() {
     leaving.current = true;
     await end(true);
