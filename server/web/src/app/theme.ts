@@ -53,5 +53,7 @@ export function themeOf(dark: boolean): ThemeConfig {
       borderRadius: 6,
       fontFamily: 'inherit',
     },
+    // White on the lighter primary of the dark theme would be too faint.
+    components: { Button: { primaryColor: dark ? '#001718' : '#ffffff' } },
   };
 }

@@ -1,7 +1,7 @@
 // Minutes left until a case is due: amber when half of its time is used, red from four fifths, then by how much it is over. Never flashes.
-import { ClockCircleOutlined, ExclamationCircleFilled, FieldTimeOutlined } from '@ant-design/icons';
 import { useTranslation } from 'react-i18next';
 
+import { Mark, type MarkName } from './marks';
 import { minutes, moment, now, used } from './time';
 import { useTicking } from './ticking';
 
@@ -24,7 +24,7 @@ export function partsOf(count: number): { days: number; hours: number; minutes: 
   return { days, hours, minutes: days > 0 ? 0 : count % 60 };
 }
 
-const ICONS = { calm: ClockCircleOutlined, half: ClockCircleOutlined, late: FieldTimeOutlined, over: ExclamationCircleFilled };
+const MARKS: Record<Level, MarkName> = { calm: 'clock', half: 'clock', late: 'late', over: 'warning' };
 
 /** `from` is when the time began, `due` when it ends. A case that is done (`stopped`) shows a dash. */
 export function Countdown({ from, due, stopped = false }: { from: number; due: number; stopped?: boolean }) {
@@ -37,11 +37,10 @@ export function Countdown({ from, due, stopped = false }: { from: number; due: n
   const [level, count] = state.split(' ') as [Level, string];
   const parts = partsOf(Number(count));
   const kind = parts.days > 0 ? 'days' : parts.hours > 0 ? 'hours' : 'minutes';
-  const Icon = ICONS[level];
   const span = t(`shared:span.${kind}`, parts);
   return (
     <span className={`countdown countdown-${level}`} title={t('shared:countdown.due', { at: moment(due) })}>
-      <Icon aria-hidden /> {level === 'over' ? t('shared:countdown.over', { span }) : t('shared:countdown.left', { span })}
+      <Mark name={MARKS[level]} /> {level === 'over' ? t('shared:countdown.over', { span }) : t('shared:countdown.left', { span })}
     </span>
   );
 }

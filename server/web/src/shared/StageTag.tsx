@@ -1,21 +1,8 @@
 // Where a case stands: one colour, one icon and one word each, never the colour alone.
-import {
-  BellFilled,
-  BellOutlined,
-  CheckCircleFilled,
-  CheckCircleOutlined,
-  CheckOutlined,
-  EditOutlined,
-  FileAddOutlined,
-  FormOutlined,
-  InboxOutlined,
-  LoadingOutlined,
-  RollbackOutlined,
-  SafetyOutlined,
-  WarningOutlined,
-} from '@ant-design/icons';
-import type { ComponentType } from 'react';
+import { BellFilled, BellOutlined } from '@ant-design/icons';
 import { useTranslation } from 'react-i18next';
+
+import { Mark, type MarkName } from './marks';
 
 import './shared.css';
 
@@ -35,30 +22,21 @@ export type Shown =
   | 'closed'
   | 'amended';
 
-type Icon = ComponentType<{ 'aria-hidden'?: boolean }>;
-
-function Circle() {
-  return (
-    <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden>
-      <circle cx="6" cy="6" r="4.75" fill="none" stroke="currentColor" strokeWidth="1.5" />
-    </svg>
-  );
-}
-
-const ICONS: Record<Shown, Icon> = {
-  receiving: LoadingOutlined,
-  incomplete: WarningOutlined,
-  submitted: InboxOutlined,
-  ready: Circle,
-  in_progress: EditOutlined,
-  draft: FormOutlined,
-  preliminary: CheckOutlined,
-  verifying: SafetyOutlined,
-  returned: RollbackOutlined,
-  final: CheckCircleOutlined,
-  delivered: CheckCircleFilled,
-  closed: CheckCircleFilled,
-  amended: FileAddOutlined,
+const MARKS: Record<Shown, MarkName | null> = {
+  // The ring beside it says how far it is.
+  receiving: null,
+  incomplete: 'warning',
+  submitted: 'box',
+  ready: 'circle',
+  in_progress: 'pen',
+  draft: 'dashed',
+  preliminary: 'halfTicks',
+  verifying: 'shield',
+  returned: 'back',
+  final: 'ticks',
+  delivered: 'ticks',
+  closed: 'ticks',
+  amended: 'plus',
 };
 
 interface Props {
@@ -70,12 +48,12 @@ interface Props {
 
 export function StageTag({ stage, note }: Props) {
   const { t } = useTranslation('shared');
-  const known = stage in ICONS ? (stage as Shown) : 'submitted';
-  const Icon = ICONS[known];
+  const known = stage in MARKS ? (stage as Shown) : 'submitted';
+  const mark = MARKS[known];
   const word = t(`shared:stage.${known}`);
   return (
     <span className={`tag stage-${known}`} title={note ? `${word} · ${note}` : undefined}>
-      {known === 'receiving' ? null : <Icon aria-hidden />} {word}
+      {mark && <Mark name={mark} />} {word}
       {note ? <span className="tag-note"> {note}</span> : null}
     </span>
   );

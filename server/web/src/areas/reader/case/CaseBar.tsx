@@ -53,7 +53,7 @@ export function CaseBar({ detail, held, mayReturn, children, onHandBack, onRetur
       {held && (
         <>
           <Tooltip title="Ctrl+Shift+C">
-            <Button size="small" danger icon={<BellOutlined aria-hidden />} aria-keyshortcuts="Control+Shift+C" onClick={onCritical}>
+            <Button size="small" className="critical-button" icon={<BellOutlined aria-hidden />} aria-keyshortcuts="Control+Shift+C" onClick={onCritical}>
               {t('reader:critical.button')}
             </Button>
           </Tooltip>

@@ -54,7 +54,8 @@ async function begin(id: string, me: string): Promise<Begun> {
   const line = detail.case.stage === 'verifying' ? reports.filter((report) => report.kind === 'preliminary').at(-1) : undefined;
   const before = line ? (await readReport(line.id)).text : null;
   const own = newest(drafts.filter((draft) => draft.author === me && draft.state === 'live')) ?? newest(drafts.filter((draft) => draft.author === me));
-  const left = drafts.filter((draft) => draft !== own);
+  // What was signed, is empty or is the same as one's own is nothing that was left behind.
+  const left = drafts.filter((draft) => draft !== own && !same(draft.text, EMPTY) && !same(draft.text, before) && !same(draft.text, own?.text ?? null));
   const saved = own ? { text: own.text, at: own.saved_at } : null;
   const common = { before, left };
   const plain = () => new Keeper(id, own?.text ?? before ?? EMPTY, own?.state === 'live' ? saved : null);

@@ -1,5 +1,5 @@
 // Narrowing the queue: text, modality, clinic, priority, overdue; filters that are kept; which columns are shown.
-import { ClearOutlined, SearchOutlined, StarOutlined } from '@ant-design/icons';
+import { ClearOutlined, FilterOutlined, SearchOutlined, StarOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import { Button, Dropdown, Input, Select, Switch } from 'antd';
 import { useMemo, useState, type ReactNode } from 'react';
@@ -13,6 +13,8 @@ import type { Filter } from '../api';
 import { MODALITIES, narrows, NO_FILTER, PRIORITIES, readSaved } from './filters';
 
 interface Props {
+  /** On narrow screens the choices come when they are asked for. */
+  narrow: boolean;
   filter: Filter;
   typed: string;
   onTyped: (text: string) => void;
@@ -33,11 +35,12 @@ function useClinics(): { value: string; label: string }[] {
   return useMemo(() => (data?.items ?? []).filter((place) => place.kind === 'clinic').map((place) => ({ value: place.id, label: place.name })), [data]);
 }
 
-export function FilterBar({ filter, typed, onTyped, onFilter, children }: Props) {
+export function FilterBar({ narrow, filter, typed, onTyped, onFilter, children }: Props) {
   const { t } = useTranslation('reader');
   const clinics = useClinics();
   const [saved, setSaved] = usePreference('queue.filters', readSaved);
   const [naming, setNaming] = useState(false);
+  const [open, setOpen] = useState(false);
   const choices = [
     ...saved.map((entry) => ({
       key: entry.name,
@@ -64,43 +67,48 @@ export function FilterBar({ filter, typed, onTyped, onFilter, children }: Props)
       <Input
         allowClear
         prefix={<SearchOutlined aria-hidden />}
-        style={{ width: 240 }}
+        style={{ flex: '1 1 180px', maxWidth: 300 }}
         value={typed}
         placeholder={t('reader:filter.text')}
         aria-label={t('reader:filter.text')}
         onChange={(event) => onTyped(event.target.value)}
       />
-      <Select
-        allowClear
-        style={{ minWidth: 100 }}
-        placeholder={t('reader:filter.modality')}
-        aria-label={t('reader:filter.modality')}
-        value={filter.modality || null}
-        onChange={(value: string | null) => onFilter({ modality: value ?? '' })}
-        options={MODALITIES.map((value) => ({ value, label: value }))}
-      />
-      <Select
-        allowClear
-        showSearch={{ optionFilterProp: 'label' }}
-        style={{ minWidth: 150 }}
-        placeholder={t('reader:filter.clinic')}
-        aria-label={t('reader:filter.clinic')}
-        value={filter.clinic || null}
-        onChange={(value: string | null) => onFilter({ clinic: value ?? '' })}
-        options={clinics}
-      />
-      <Select
-        allowClear
-        style={{ minWidth: 100 }}
-        placeholder={t('reader:filter.priority')}
-        aria-label={t('reader:filter.priority')}
-        value={filter.priority || null}
-        onChange={(value: string | null) => onFilter({ priority: value ?? '' })}
-        options={PRIORITIES.map((value) => ({ value, label: t(`shared:priority.${value}`) }))}
-      />
-      <label>
-        <Switch size="small" checked={filter.overdue} onChange={(overdue) => onFilter({ overdue })} /> {t('reader:filter.overdue')}
-      </label>
+      {narrow && <Button icon={<FilterOutlined />} aria-label={t('reader:filter.label')} aria-expanded={open} type={narrows({ ...filter, text: '' }) ? 'primary' : 'default'} onClick={() => setOpen(!open)} />}
+      {(!narrow || open) && (
+        <>
+          <Select
+            allowClear
+            style={{ minWidth: 100 }}
+            placeholder={t('reader:filter.modality')}
+            aria-label={t('reader:filter.modality')}
+            value={filter.modality || null}
+            onChange={(value: string | null) => onFilter({ modality: value ?? '' })}
+            options={MODALITIES.map((value) => ({ value, label: value }))}
+          />
+          <Select
+            allowClear
+            showSearch={{ optionFilterProp: 'label' }}
+            style={{ minWidth: 150 }}
+            placeholder={t('reader:filter.clinic')}
+            aria-label={t('reader:filter.clinic')}
+            value={filter.clinic || null}
+            onChange={(value: string | null) => onFilter({ clinic: value ?? '' })}
+            options={clinics}
+          />
+          <Select
+            allowClear
+            style={{ minWidth: 100 }}
+            placeholder={t('reader:filter.priority')}
+            aria-label={t('reader:filter.priority')}
+            value={filter.priority || null}
+            onChange={(value: string | null) => onFilter({ priority: value ?? '' })}
+            options={PRIORITIES.map((value) => ({ value, label: t(`shared:priority.${value}`) }))}
+          />
+          <label>
+            <Switch size="small" checked={filter.overdue} onChange={(overdue) => onFilter({ overdue })} /> {t('reader:filter.overdue')}
+          </label>
+        </>
+      )}
       {(narrows(filter) || typed !== '') && (
         <Button
           type="text"

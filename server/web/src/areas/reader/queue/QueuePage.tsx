@@ -113,7 +113,7 @@ export function QueuePage() {
         <Receiving />
       ) : (
         <>
-          <FilterBar filter={filter} typed={typed} onTyped={setTyped} onFilter={change}>
+          <FilterBar narrow={narrow} filter={filter} typed={typed} onTyped={setTyped} onFilter={change}>
             <span className="queue-space" />
             <span className="quiet" role="status">
               {shown.ready ? t('reader:queue.total', { count: shown.total }) : t('reader:queue.loading')}

@@ -1,5 +1,4 @@
 // One line of the queue, as a row of the table and as a card on narrow screens.
-import { Button } from 'antd';
 import { memo, type KeyboardEvent, type MouseEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -64,10 +63,10 @@ function Action({ line, actions }: { line: QueueLine; actions: RowActions }) {
   const verify = offer === 'claim' && line.case.stage === 'preliminary';
   const word = verify ? 'verify' : offer;
   return (
-    <Button size="small" type={offer === 'takeOver' ? 'default' : 'primary'} ghost={offer === 'claim'} tabIndex={-1} loading={actions.busy === line.case.id} onClick={run}>
+    <button type="button" className={`row-button row-${offer}`} tabIndex={-1} disabled={actions.busy === line.case.id} onClick={run}>
       {t(`reader:act.${word}`)}
       <span className="visually-hidden"> {line.number}</span>
-    </Button>
+    </button>
   );
 }
 

@@ -75,10 +75,11 @@ export function QueueTable({ rows, shown, columns, narrow, actions, onChosen }: 
       aria-rowcount={shown.total + 1}
       aria-colcount={columns.length + 1}
       aria-busy={!shown.ready}
+      tabIndex={shown.total === 0 ? 0 : -1}
       onKeyDown={pressed}
     >
       <div style={{ minWidth: narrow ? 0 : width }} role="presentation">
-        <div role="row" aria-rowindex={1} className={narrow ? 'queue-head visually-hidden' : 'queue-head'} style={{ gridTemplateColumns: template }}>
+        <div role="row" aria-rowindex={1} className={narrow ? 'visually-hidden' : 'queue-head'} style={{ gridTemplateColumns: template }}>
           {columns.map((column, index) => (
             <span key={column.id} role="columnheader" aria-colindex={index + 1} className="queue-cell">
               {t(`reader:column.${column.id}`)}

@@ -1,5 +1,4 @@
 // The columns of the queue: what each shows and how wide it is. Which of them are shown, and in which order, is everybody's choice.
-import { CheckOutlined, MessageOutlined, WarningOutlined } from '@ant-design/icons';
 import type { TFunction } from 'i18next';
 import type { ReactNode } from 'react';
 
@@ -55,7 +54,7 @@ function isWhole(line: QueueLine): boolean {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { id: 'priority', width: 76, show: (line) => <PriorityTag priority={line.case.priority} /> },
+  { id: 'priority', width: 80, show: (line) => <PriorityTag priority={line.case.priority} /> },
   { id: 'due', width: 136, show: (line) => <Countdown from={line.case.opened_at} due={line.case.deadline} stopped={DONE.has(line.case.stage)} /> },
   { id: 'stage', width: 138, show: (line) => <StageTag stage={line.case.stage} note={noteOf(line)} /> },
   { id: 'name', width: 140, show: (line) => <PatientName name={line.patient} /> },
@@ -67,25 +66,25 @@ export const COLUMNS: readonly Column[] = [
   { id: 'examTime', width: 128, show: (line) => `${dicomDay(line.study_date)} ${dicomClock(line.study_time)}` },
   {
     id: 'images',
-    width: 84,
+    width: 112,
     show: (line) =>
       isWhole(line) ? (line.series === undefined ? String(line.instances) : `${line.series}/${line.instances}`) : <ArrivingRing arrived={line.instances} expected={line.expected ?? null} />,
   },
   {
     id: 'complete',
-    width: 84,
+    width: 100,
     show: (line, t) =>
       line.case.late_images ? (
         <span className="countdown-half">
-          <WarningOutlined aria-hidden /> {t('reader:queue.late')}
+          <b aria-hidden>!</b> {t('reader:queue.late')}
         </span>
       ) : isWhole(line) ? (
         <span>
-          <CheckOutlined aria-hidden /> {t('reader:queue.whole')}
+          <span aria-hidden>✓</span> {t('reader:queue.whole')}
         </span>
       ) : (
         <span className="countdown-half">
-          <WarningOutlined aria-hidden /> {t('reader:queue.partly')}
+          <b aria-hidden>!</b> {t('reader:queue.partly')}
         </span>
       ),
   },
@@ -100,11 +99,11 @@ export const COLUMNS: readonly Column[] = [
   {
     id: 'note',
     width: 150,
-    show: (line) => (
+    show: (line, t) => (
       <span>
         {line.discussion ? (
           <>
-            <MessageOutlined aria-hidden /> {line.discussion}{' '}
+            {t('reader:queue.said', { count: line.discussion })}{' '}
           </>
         ) : null}
         {line.question ?? ''}
