@@ -1,50 +1,43 @@
 // The upload as a whole, in its worker: what was taken, what waits for a person's word, what is under way.
-import { ENTRIES, type Urgency } from './codes';
-import { fingerprint, type Instance, type Study, Table } from './group';
-import { Line } from './line';
+import { ENTRIES, REFUSAL, type Urgency } from './codes';
+import { cardOf, Desk } from './desk';
+import { findAll, holdStudy, mayRead } from './finding';
+import type { Instance } from './group';
+import { type Held, type Host, Line } from './line';
 import { decodeManifest, type Entry, proves } from './manifest';
 import type { Result } from './packing.worker';
 import { Pool } from './pool';
-import type { Step } from './progress';
 import { Upload } from './sendings';
 import { forget, keep, look, recall } from './shelf';
-import { type Found, take } from './take';
-import type { Ask, Card, Draft, LineState, Snapshot, Told } from './views';
+import { type Ask, type LineState, type Snapshot, type Told, worst } from './views';
 import type { Welcome } from './wire';
 
 const SHOW_MS = 250;
 /** Objects that are hashed at once beside what is packed. */
 const HASHING = 4;
-const THUMBNAIL = 112;
 const NO_LIMITS = { entries: ENTRIES, instanceBytes: Number.MAX_SAFE_INTEGER };
-
-interface Taking {
-  files: number;
-  images: number;
-  /** Drops of which more is to come. */
-  open: Set<number>;
-}
-
-type Given = Extract<Ask, { ask: 'take' }>['given'];
 
 export class Engine {
   private person = '';
-  private readonly table = new Table();
+  private readonly desk: Desk;
   private readonly uploads = new Map<string, Upload>();
   private readonly lines = new Map<string, Line>();
   private readonly states = new Map<string, LineState>();
-  private readonly drops = new Map<number, FileSystemHandle[]>();
-  private readonly drawn = new Set<string>();
   private welcome: Welcome | null = null;
-  private taking: Taking | null = null;
-  private row: Promise<void> = Promise.resolve();
-  private halted = false;
   private showing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly pool: Pool,
     private readonly tell: (told: Told, moved?: Transferable[]) => void,
-  ) {}
+  ) {
+    this.desk = new Desk(pool, {
+      uploads: () => this.uploads.values(),
+      retry: (upload) => void this.retry(upload).then(() => this.show()),
+      limits: () => this.welcome ?? NO_LIMITS,
+      show: () => this.show(),
+      tell,
+    });
+  }
 
   handle(ask: Ask): void {
     const done = this.answer(ask);
@@ -57,18 +50,17 @@ export class Engine {
       case 'begin':
         return this.begin(ask.person, ask.clinics);
       case 'take':
-        return this.takeIn(ask.drop, ask.given, ask.last);
+        return this.desk.take(ask.drop, ask.given, ask.last);
       case 'stopTaking':
-        this.halted = true;
+        this.desk.stop();
         return;
       case 'send':
         return this.send(ask.key, ask.clinic, ask.urgency);
       case 'discard':
-        this.table.studies.delete(ask.key);
-        this.judge();
+        this.desk.remove(ask.key);
         return;
       case 'clearSkipped':
-        this.table.skipped.clear();
+        this.desk.clearSkipped();
         return;
       case 'urgency':
         return this.reprioritize(ask.id, ask.urgency);
@@ -97,8 +89,6 @@ export class Engine {
     }
   }
 
-  // ---- what was taken
-
   private async begin(person: string, clinics: string[]): Promise<void> {
     if (this.person === person) return;
     this.person = person;
@@ -113,108 +103,14 @@ export class Engine {
     await this.find(granted);
   }
 
-  private async takeIn(drop: number, given: Given, last: boolean): Promise<void> {
-    const roots = this.drops.get(drop) ?? [];
-    for (const one of given) if ('handle' in one) roots.push(one.handle);
-    this.drops.set(drop, roots);
-    this.taking ??= { files: 0, images: 0, open: new Set() };
-    const taking = this.taking;
-    taking.open.add(drop);
-    this.halted = false;
-    // One after another, so that as many files are open at once whatever is given.
-    this.row = this.row.then(() => take(given, (found) => this.found(drop, taking, found), () => this.halted)).catch(() => undefined);
-    await this.row;
-    if (last) taking.open.delete(drop);
-    if (taking.open.size > 0 || this.taking !== taking) return;
-    this.taking = null;
-    await this.sort();
-  }
-
-  private found(drop: number, taking: Taking, found: Found): void {
-    taking.files += 1;
-    if ('skip' in found) {
-      this.table.skip(found.path, found.skip);
-    } else {
-      taking.images += 1;
-      this.table.add(found, drop);
-    }
-    this.show();
-  }
-
-  /** Everything of a drop is here: copies are told from conflicts, and what is under way already gets its files. */
-  private async sort(): Promise<void> {
-    for (const study of [...this.table.studies.values()]) {
-      await this.twins(study);
-      for (const upload of this.uploads.values()) if (upload.card.key === study.key) this.claim(upload, study);
-    }
-    this.judge();
-    for (const study of this.table.studies.values()) void this.draw(study);
-  }
-
-  /** Files that carry a number which is taken: the same content is a copy, other content a conflict. */
-  private async twins(study: Study): Promise<void> {
-    const twins = study.twins.splice(0);
-    for (const twin of twins) {
-      const first = study.instances.get(twin.facts.sop);
-      const same = first && first.facts.bytes === twin.facts.bytes && (await this.sameBytes(first, twin));
-      if (same) this.table.skip(twin.path, 'copy');
-      else {
-        study.twins.push(twin);
-        study.issues.add('otherBytes');
-      }
-    }
-  }
-
-  private async sameBytes(a: Instance, b: Instance): Promise<boolean> {
-    const [x, y] = await Promise.all([this.hash(a, 3), this.hash(b, 3)]);
-    return x.did === 'hash' && y.did === 'hash' && x.sha256.every((byte, at) => byte === y.sha256[at]);
-  }
-
-  /** A study that is under way was given again: what is missing of it is found, what is being sent is left out. */
-  private claim(upload: Upload, study: Study): void {
-    if (upload.state === 'committed') return;
-    const roots = [...study.drops].flatMap((drop) => this.drops.get(drop) ?? []);
-    if (upload.instances.length === 0 || upload.instances.includes(null) || upload.state === 'failed') {
-      upload.adopt(study);
-      if (roots.length > 0) upload.roots = roots;
-      if (!upload.paused) void this.retry(upload);
-    }
-    const mine = new Set(upload.entries.length > 0 ? upload.entries.map((entry) => entry.sop) : upload.instances.map((one) => one?.facts.sop));
-    for (const sop of [...study.instances.keys()]) {
-      if (!mine.has(sop)) continue;
-      if (upload.state === 'sending' || upload.state === 'waiting') this.table.skip(study.instances.get(sop)?.path ?? '', 'copy');
-      study.instances.delete(sop);
-    }
-    if (study.instances.size === 0) this.table.studies.delete(study.key);
-    else study.recount();
-  }
-
-  private judge(): void {
-    this.table.judge(this.welcome ?? NO_LIMITS);
-  }
-
-  private async draw(study: Study): Promise<void> {
-    const middle = study.middle();
-    if (!middle || this.drawn.has(study.key)) return;
-    this.drawn.add(study.key);
-    const { content, facts } = middle;
-    const result = await this.pool.run({ do: 'thumbnail', content, facts, size: THUMBNAIL }, () => 0);
-    if (result.did !== 'thumbnail') return;
-    const { width, height, pixels } = result;
-    this.tell({ told: 'thumbnail', key: study.key, width, height, pixels }, [pixels.buffer]);
-  }
-
-  // ---- what is under way
-
   private async send(key: string, clinic: string, urgency: Urgency): Promise<void> {
-    const study = this.table.studies.get(key);
+    const study = this.desk.study(key);
     if (!study) return;
-    const roots = [...study.drops].flatMap((drop) => this.drops.get(drop) ?? []);
+    const roots = this.desk.rootsOf(study);
     const upload = new Upload(crypto.randomUUID(), this.person, clinic, cardOf(study), urgency, Date.now(), roots);
     upload.adopt(study);
     this.uploads.set(upload.id, upload);
-    this.table.studies.delete(key);
-    this.judge();
+    this.desk.remove(key);
     await this.save(upload);
     await this.start(upload);
   }
@@ -241,27 +137,19 @@ export class Engine {
     this.lineOf(upload.clinic).offer({ key, raw, sizes, urgency, offered: decodeManifest(raw).urgency, since });
   }
 
-  private lock(upload: Upload, turn: number): Promise<boolean> {
-    const name = `medrelay-upload:${upload.person}:${upload.card.uid}`;
-    if (!('locks' in navigator)) return Promise.resolve(true);
+  private async lock(upload: Upload, turn: number): Promise<boolean> {
     const before = upload.state;
-    return new Promise((decide) => {
-      const late = setTimeout(() => {
-        if (upload.turn === turn) upload.state = 'elsewhere';
-        this.show();
-      }, 300);
-      void navigator.locks.request(name, async () => {
-        clearTimeout(late);
-        if (upload.turn !== turn) {
-          decide(false);
-          return;
-        }
-        upload.state = before;
-        const held = new Promise<void>((release) => (upload.release = release));
-        decide(await this.stillOpen(upload));
-        await held;
-      });
+    const release = await holdStudy(`${upload.person}:${upload.card.uid}`, () => {
+      if (upload.turn === turn) upload.state = 'elsewhere';
+      this.show();
     });
+    if (upload.turn !== turn) {
+      release();
+      return false;
+    }
+    upload.state = before;
+    upload.release = release;
+    return this.stillOpen(upload);
   }
 
   /** Another tab may have finished the study while this one waited. */
@@ -383,15 +271,7 @@ export class Engine {
   private async find(uploads: Upload[]): Promise<void> {
     if (uploads.length === 0) return;
     for (const upload of uploads) upload.state = 'finding';
-    const table = new Table();
-    const roots: FileSystemHandle[] = [];
-    for (const root of uploads.flatMap((upload) => upload.roots)) {
-      const known = await Promise.all(roots.map((other) => other.isSameEntry(root)));
-      if (!known.includes(true)) roots.push(root);
-    }
-    await take(roots.map((handle) => ({ handle })), (found) => {
-      if (!('skip' in found)) table.add(found, 0);
-    }, () => false);
+    const table = await findAll(uploads.flatMap((upload) => upload.roots));
     for (const upload of uploads) {
       const study = table.studies.get(upload.card.key);
       if (!study) {
@@ -404,8 +284,6 @@ export class Engine {
     }
   }
 
-  // ---- the lines
-
   private lineOf(clinic: string): Line {
     const known = this.lines.get(clinic);
     if (known) return known;
@@ -415,7 +293,7 @@ export class Engine {
       told: (step) => this.stepped(step),
       welcomed: (welcome) => {
         this.welcome = welcome;
-        this.judge();
+        this.desk.judge();
         this.show();
       },
       moved: (key, index, share) => {
@@ -433,7 +311,7 @@ export class Engine {
     return line;
   }
 
-  private async pack(key: string, index: number): Promise<{ info: { bytes: number; sha256: Uint8Array }; data: Uint8Array | Blob } | null> {
+  private async pack(key: string, index: number): Promise<Held | null> {
     const upload = this.uploads.get(key);
     const [instance, entry] = [upload?.instances[index], upload?.entries[index]];
     if (!upload || !entry) return null;
@@ -453,7 +331,7 @@ export class Engine {
     return null;
   }
 
-  private stepped(step: Extract<Step, { do: 'known' | 'stored' | 'refused' | 'withdrawn' | 'committed' }>): void {
+  private stepped(step: Parameters<Host['told']>[0]): void {
     const upload = this.uploads.get(step.key);
     if (!upload) return;
     switch (step.do) {
@@ -464,6 +342,9 @@ export class Engine {
       case 'stored':
         upload.stored(step.index, step.outcome, step.known);
         if (upload.there === upload.entries.length) upload.state = 'checking';
+        break;
+      case 'postponed':
+        upload.waitsForSpace = step.code === REFUSAL.outOfSpace;
         break;
       case 'refused':
         upload.fault(`code${step.code}`, step.index === null ? '' : (upload.instances[step.index]?.path ?? ''));
@@ -501,8 +382,6 @@ export class Engine {
     this.unlock(upload);
   }
 
-  // ---- what is shown
-
   private show(): void {
     this.showing ??= setTimeout(() => {
       this.showing = undefined;
@@ -512,45 +391,11 @@ export class Engine {
 
   private snapshot(): Snapshot {
     const now = Date.now();
-    const names = (study: Study) => [...this.table.studies.values()]
-      .filter((other) => fingerprint(other.patient) !== fingerprint(study.patient) && [...other.drops].some((drop) => study.drops.has(drop)))
-      .map((other) => other.patient.name || other.patient.id);
-    const drafts = [...this.table.studies.values()].map((study): Draft => ({
-      ...cardOf(study), issues: [...study.issues], conflicts: study.twins.length, others: [...new Set(names(study))].slice(0, 8),
-    }));
     return {
-      taking: this.taking ? { files: this.taking.files, images: this.taking.images } : null,
-      drafts: this.taking ? [] : drafts,
+      ...this.desk.view(),
       sending: [...this.uploads.values()].map((upload) => upload.view(now)).sort((a, b) => Number(a.state === 'committed') - Number(b.state === 'committed') || a.urgency - b.urgency),
-      skipped: [...this.table.skipped].map(([why, line]) => ({ why, ...line })),
       line: worst([...this.states.values()]),
       limits: this.welcome ? { instanceBytes: this.welcome.instanceBytes, entries: this.welcome.entries } : null,
     };
   }
-}
-
-function cardOf(study: Study): Card {
-  const { key, uid, patient, first, bytes, images } = study;
-  const { bodyPart, studyDate, studyTime, description, accession } = first;
-  return {
-    key, uid, patient, bodyPart, studyDate, studyTime, description, accession, bytes, images,
-    modalities: [...study.modalities].sort(),
-    series: study.series.size,
-    instances: study.instances.size,
-  };
-}
-
-const ORDER: LineState[] = ['signedOut', 'closed', 'incompatible', 'notAllowed', 'broken', 'connecting', 'open', 'idle'];
-
-function worst(states: LineState[]): LineState {
-  return ORDER.find((state) => states.includes(state)) ?? 'idle';
-}
-
-async function mayRead(roots: FileSystemHandle[]): Promise<boolean> {
-  for (const root of roots) {
-    const handle = root as FileSystemHandle & { queryPermission?(how: { mode: 'read' }): Promise<PermissionState> };
-    const state = await handle.queryPermission?.({ mode: 'read' }).catch(() => 'denied' as const);
-    if (state !== 'granted') return false;
-  }
-  return roots.length > 0;
 }

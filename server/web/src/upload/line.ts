@@ -17,7 +17,7 @@ export interface Held {
 export interface Host {
   /** Makes a pack; null when that cannot be done. */
   pack(key: string, index: number): Promise<Held | null>;
-  told(step: Extract<Step, { do: 'known' | 'stored' | 'refused' | 'withdrawn' | 'committed' }>): void;
+  told(step: Extract<Step, { do: 'known' | 'stored' | 'postponed' | 'refused' | 'withdrawn' | 'committed' }>): void;
   welcomed(welcome: Welcome): void;
   /** So much of a pack (0 to 1) is with the socket; null when it may have to go again. */
   moved(key: string, index: number, share: number | null): void;

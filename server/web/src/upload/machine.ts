@@ -211,7 +211,7 @@ export class Session {
   private refusedEntry(study: StudyProgress, index: number, code: number, retryMs: number, detail: string, acts: Act[]): void {
     expect(study, index);
     if (passes(code)) {
-      acts.push(...study.postpone(index, code, retryMs, this.now));
+      acts.push(...study.postpone(index, code, retryMs, this.now), { do: 'postponed', key: study.offer.key, code });
       return;
     }
     const steps = study.lose(index);
@@ -229,6 +229,7 @@ export class Session {
     const again = new StudyProgress(study.offer);
     again.stage = { at: 'later', until: this.now + Math.max(retryMs, SHORTEST_RETRY_MS) };
     this.studies.set(key, again);
+    acts.push({ do: 'postponed', key, code });
   }
 
   /** What the driver says about an entry. */

@@ -39,6 +39,7 @@ export type Step =
   | { do: 'drop'; key: string; index: number }
   | { do: 'known'; key: string; have: number; bytes: number }
   | { do: 'stored'; key: string; index: number; outcome: Outcome; known: boolean }
+  | { do: 'postponed'; key: string; code: number }
   | { do: 'refused'; key: string; index: number | null; code: number; detail: string }
   | { do: 'withdrawn'; key: string }
   | { do: 'committed'; key: string; receipt: Uint8Array; signature: Uint8Array };

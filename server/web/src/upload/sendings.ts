@@ -19,6 +19,7 @@ export class Upload {
   committedAt: number | null = null;
   kept = false;
   paused = false;
+  waitsForSpace = false;
   raw: Uint8Array<ArrayBuffer> | null = null;
   receipt: Kept['receipt'] = null;
   entries: Entry[] = [];
@@ -102,6 +103,7 @@ export class Upload {
   }
 
   stored(index: number, outcome: Outcome, known: boolean): void {
+    this.waitsForSpace = false;
     if (!known) {
       this.there += 1;
       this.bytesThere += this.entries[index]?.bytes ?? 0;
@@ -159,9 +161,9 @@ export class Upload {
     const speed = this.state === 'sending' && span > 1_500 && recent ? (this.traffic.reduce((sum, one) => sum + one.bytes, 0) / span) * 1_000 : null;
     const shrunk = this.original > 0 ? Math.min(1.1, this.packed / this.original) : 1;
     const secondsLeft = speed && speed > 0 ? Math.ceil(((bytes - bytesThere) * shrunk) / speed) : null;
-    const { id, card, clinic, urgency, state, hashed, there, kept, committedAt } = this;
+    const { id, card, clinic, urgency, state, hashed, there, kept, committedAt, waitsForSpace } = this;
     return {
-      id, card, clinic, urgency, state, hashed, there, bytesThere, bytes, speed, secondsLeft, kept, committedAt,
+      id, card, clinic, urgency, state, hashed, there, bytesThere, bytes, speed, secondsLeft, kept, committedAt, waitsForSpace,
       entries: this.entries.length > 0 ? this.entries.length : card.instances,
       faults: [...this.faults].map(([why, line]) => ({ why, ...line })),
       aside: [...this.aside].map(([outcome, count]) => ({ outcome, count })),

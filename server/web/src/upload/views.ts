@@ -30,7 +30,7 @@ export interface Draft extends Card {
 }
 
 /** Why something of a study did not go. */
-export type Fault = 'unreadable' | 'changed' | 'missing' | 'refused' | 'receipt' | `code${number}`;
+export type Fault = 'unreadable' | 'changed' | 'missing' | 'receipt' | `code${number}`;
 
 /** Where a study is. */
 export type State =
@@ -63,6 +63,8 @@ export interface Sending {
   /** Bytes a second on the line, and seconds left; null while that is not known. */
   speed: number | null;
   secondsLeft: number | null;
+  /** The relay has no room for it now; it is tried again by itself. */
+  waitsForSpace: boolean;
   faults: { why: Fault; count: number; paths: string[] }[];
   aside: { outcome: Outcome; count: number }[];
   /** Whether it goes on by itself (or after one click) when the page was closed. */
@@ -75,6 +77,13 @@ export interface Sending {
 
 /** How the line to the relay is. */
 export type LineState = 'idle' | 'connecting' | 'open' | 'broken' | 'signedOut' | 'notAllowed' | 'closed' | 'incompatible';
+
+const GRAVITY: LineState[] = ['signedOut', 'closed', 'incompatible', 'notAllowed', 'broken', 'connecting', 'open', 'idle'];
+
+/** The state of several lines that matters most to a person. */
+export function worst(states: LineState[]): LineState {
+  return GRAVITY.find((state) => states.includes(state)) ?? 'idle';
+}
 
 /** Everything that the page shows. */
 export interface Snapshot {

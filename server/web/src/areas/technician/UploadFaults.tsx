@@ -8,6 +8,7 @@ export function UploadFaults({ sending }: { sending: Sending }) {
   const { t } = useTranslation('technician');
   return (
     <>
+      {sending.waitsForSpace && sending.state !== 'committed' && <Alert role="status" type="warning" showIcon title={t('technician:fault.space')} />}
       {sending.faults.map(({ why, count, paths }) => (
         <Alert
           key={why}

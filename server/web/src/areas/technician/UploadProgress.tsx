@@ -26,6 +26,8 @@ export function UploadProgress({ sending, line }: { sending: Sending; line: Snap
   const { modal } = App.useApp();
   const { id, state, there, entries, bytesThere, bytes, hashed } = sending;
   const done = state === 'committed';
+  // Before the relay was asked nobody knows how far the study is.
+  const unknown = state === 'needsPermission' || state === 'needsFiles' || state === 'finding';
   const share = state === 'hashing' ? hashed / Math.max(1, entries) : bytes > 0 ? bytesThere / bytes : 0;
   const percent = done ? 100 : Math.min(99, Math.floor(share * 100));
   const shown = state === 'waiting' && line === 'broken' ? 'reconnecting' : state === 'sending' && line === 'broken' ? 'reconnecting' : state;
@@ -48,8 +50,8 @@ export function UploadProgress({ sending, line }: { sending: Sending; line: Snap
       <Progress percent={percent} status={done ? 'success' : state === 'failed' ? 'exception' : state === 'paused' ? 'normal' : 'active'} aria-label={t('technician:progress.bar')} />
       <div className="progress-numbers">
         <strong aria-live="polite">{t(`technician:state.${shown}`)}</strong>
-        {!done && state !== 'hashing' && <span>{t('technician:progress.sent', { sent: bytesText(bytesThere), all: bytesText(bytes) })}</span>}
-        <span>{state === 'hashing' ? t('technician:progress.hashed', { hashed, entries }) : t('technician:progress.images', { there, entries })}</span>
+        {!done && !unknown && state !== 'hashing' && <span>{t('technician:progress.sent', { sent: bytesText(bytesThere), all: bytesText(bytes) })}</span>}
+        {!unknown && <span>{state === 'hashing' ? t('technician:progress.hashed', { hashed, entries }) : t('technician:progress.images', { there, entries })}</span>}
         {sending.speed !== null && <span>{t('technician:progress.speed', { speed: bytesText(sending.speed) })}</span>}
         {sending.secondsLeft !== null && <span>{leftText(sending.secondsLeft)}</span>}
         {sending.committedAt !== null && <span>{moment(sending.committedAt * 1_000)}</span>}

@@ -3,6 +3,7 @@ import i18next from 'i18next';
 
 /** 512 KB, 12.3 MB, 1.20 GB. */
 export function bytesText(bytes: number): string {
+  if (bytes <= 0) return '0 MB';
   if (bytes < 1e6) return `${Math.max(1, Math.round(bytes / 1e3))} KB`;
   if (bytes < 1e9) return `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`;
   return `${(bytes / 1e9).toFixed(2)} GB`;
