@@ -299,7 +299,7 @@ fn ask(query: &mut ImageQuery, level: Level, name: &str, value: &str) -> Result<
         (Tag(0x0008, 0x103E), Level::Series | Level::Instance) => query.series_description = text,
         (Tag(0x0018, 0x0015), _) => query.body_part = text,
         (Tag(0x0020, 0x0011), Level::Series | Level::Instance) => {
-            query.series_number = Some(number()?)
+            query.series_number = Some(number()?);
         }
         (Tag(0x0008, 0x0018), Level::Instance) => query.instances = uids()?,
         (Tag(0x0008, 0x0016), Level::Instance) => query.sop_classes = uids()?,
