@@ -148,6 +148,12 @@ export async function browser(graphics = GRAPHICS.software) {
   return started;
 }
 
+/** A browser whose profile lies in a folder and outlives it, as a technician's does. */
+export function profile(folder, { width = 1366, height = 768, locale = 'zh-CN' } = {}) {
+  const args = [...QUIET, ...GRAPHICS.software];
+  return chromium.launchPersistentContext(folder, { executablePath: CHROMIUM, headless: true, args, locale, viewport: { width, height } });
+}
+
 /** A page of a new profile. `faults` gathers what its scripts did wrong and what it asked of other hosts. */
 export async function page(of, { width = 1366, height = 768, locale = 'zh-CN', ...more } = {}) {
   const context = await of.newContext({ viewport: { width, height }, locale, ignoreHTTPSErrors: true, ...more });
