@@ -1,5 +1,5 @@
 // What belongs to the person: account, role to work as, language, light or dark, signing out.
-import { LogoutOutlined, UserOutlined } from '@ant-design/icons';
+import { CheckOutlined, LogoutOutlined, UserOutlined } from '@ant-design/icons';
 import { useNavigate } from '@tanstack/react-router';
 import { Button, Dropdown, type MenuProps } from 'antd';
 import { useState } from 'react';
@@ -34,19 +34,24 @@ export function AccountMenu({ me, named, onSignOut }: { me: Me; named: boolean; 
     else if (what === 'out') onSignOut();
   }
 
+  const choice = (key: string, label: string, chosen: boolean) => ({
+    key,
+    label: <span aria-current={chosen || undefined}>{label}</span>,
+    icon: chosen ? <CheckOutlined aria-hidden /> : <span className="no-icon" aria-hidden />,
+  });
+  const language = i18n.language === 'en' ? 'en' : 'zh';
   const items: MenuProps['items'] = [
-    { key: 'account', icon: <UserOutlined />, label: t('common:shell.account') },
+    { key: 'account', icon: <UserOutlined aria-hidden />, label: t('common:shell.account') },
     ...(roles.length > 1
-      ? [{ type: 'group' as const, key: 'roles', label: t('common:shell.workAs'), children: [{ key: `role:${ALL}`, label: t('common:shell.allRoles') }, ...roles.map((name) => ({ key: `role:${name}`, label: t(`common:role.${name}`) }))] }]
+      ? [{ type: 'group' as const, key: 'roles', label: t('common:shell.workAs'), children: [choice(`role:${ALL}`, t('common:shell.allRoles'), role === null), ...roles.map((name) => choice(`role:${name}`, t(`common:role.${name}`), role === name))] }]
       : []),
-    { type: 'group', key: 'languages', label: t('common:shell.language'), children: [{ key: 'language:zh', label: '中文' }, { key: 'language:en', label: 'English' }] },
-    { type: 'group', key: 'themes', label: t('common:shell.theme'), children: (['system', 'light', 'dark'] as const).map((choice) => ({ key: `theme:${choice}`, label: t(`common:shell.${choice}`) })) },
+    { type: 'group', key: 'languages', label: t('common:shell.language'), children: [choice('language:zh', '中文', language === 'zh'), choice('language:en', 'English', language === 'en')] },
+    { type: 'group', key: 'themes', label: t('common:shell.theme'), children: (['system', 'light', 'dark'] as const).map((name) => choice(`theme:${name}`, t(`common:shell.${name}`), theme === name)) },
     { type: 'divider' },
-    { key: 'out', icon: <LogoutOutlined />, label: t('common:shell.signOut') },
+    { key: 'out', icon: <LogoutOutlined aria-hidden />, label: t('common:shell.signOut') },
   ];
-  const chosen = [`role:${role ?? ALL}`, `language:${i18n.language === 'en' ? 'en' : 'zh'}`, `theme:${theme}`];
   return (
-    <Dropdown menu={{ items, selectable: true, multiple: true, selectedKeys: chosen, onClick: ({ key }) => pick(key) }} trigger={['click']} placement="bottomRight">
+    <Dropdown menu={{ items, onClick: ({ key }) => pick(key) }} trigger={['click']} placement="bottomRight">
       <Button type="text" icon={<UserOutlined aria-hidden />} aria-haspopup="menu" aria-label={t('common:shell.accountOf', { name: me.name })}>
         {named ? (role ? `${me.name} · ${t(`common:role.${role}`)}` : me.name) : null}
       </Button>

@@ -94,7 +94,7 @@ export function Shell() {
         <LinkState />
         {has(me, 'technician', 'clinic_doctor') && <CriticalBanner />}
       </div>
-      <main id="main" ref={main} tabIndex={-1} className="shell-main">
+      <main id="main" ref={main} tabIndex={0} className="shell-main">
         <Suspense fallback={null}>
           <Outlet />
         </Suspense>

@@ -80,7 +80,7 @@ export function DisplayCheck({ onDone, doneText }: { onDone?: () => void; doneTe
           step={0.5}
           value={CARD.wide * pxPerMm}
           tooltip={{ formatter: null }}
-          aria-label={t('account:display.rulerSlider')}
+          ariaLabelForHandle={t('account:display.rulerSlider')}
           onChange={(wide: number) => {
             setPxPerMm(wide / CARD.wide);
             setMeasured(true);

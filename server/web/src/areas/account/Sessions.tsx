@@ -49,7 +49,7 @@ export function Sessions() {
         {items.map((session) => (
           <li key={session.id} style={{ display: 'flex', flexWrap: 'wrap', gap: 8, justifyContent: 'space-between', alignItems: 'center', padding: '8px 0', borderTop: '1px solid light-dark(#eee, #333)' }}>
             <span>
-              {t(`account:sessions.kind.${session.kind}`)} · {session.source || t('account:sessions.unknown')} {session.current && <Tag color="green">{t('account:sessions.current')}</Tag>}
+              {t(`account:sessions.kind.${session.kind}`)} · {session.source || t('account:sessions.unknown')} {session.current && <Tag color="success">{t('account:sessions.current')}</Tag>}
               <br />
               <span className="quiet">{t('account:sessions.times', { since: moment(session.created_at), used: moment(session.used_at) })}</span>
             </span>

@@ -29,7 +29,7 @@ export function stateOf(agreement: Agreement, at: number): 'active' | 'coming' |
   return agreement.valid_to && agreement.valid_to <= at ? 'over' : 'active';
 }
 
-const COLOURS = { active: 'green', coming: 'blue', over: 'default' };
+const COLOURS = { active: 'success', coming: 'processing', over: 'default' };
 
 export function Agreements() {
   const { t } = useTranslation(['admin', 'common', 'shared']);

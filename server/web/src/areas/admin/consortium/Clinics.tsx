@@ -42,7 +42,7 @@ export function Clinics() {
         return (
           <Space size={4} wrap>
             {all.map((gateway) => (
-              <Tag key={gateway.id} color={isOnline(gateway) ? 'green' : 'orange'}>
+              <Tag key={gateway.id} color={isOnline(gateway) ? 'success' : 'warning'}>
                 {gateway.name} · {t(isOnline(gateway) ? 'admin:gateways.online' : 'admin:gateways.offline')}
               </Tag>
             ))}

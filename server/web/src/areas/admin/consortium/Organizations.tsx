@@ -65,7 +65,7 @@ export function Organizations() {
     <span style={{ display: 'inline-flex', flexWrap: 'wrap', gap: 8, alignItems: 'center' }}>
       <span>{place.name}</span>
       <Tag>{t(`admin:kind.${place.kind}`)}</Tag>
-      {place.closed_at && <Tag color="red">{t('admin:organizations.closed')}</Tag>}
+      {place.closed_at && <Tag color="error">{t('admin:organizations.closed')}</Tag>}
       <Space size={4} wrap onClick={(event) => event.stopPropagation()}>
         {!place.closed_at && (
           <Button size="small" icon={<PlusOutlined />} onClick={() => setDoing({ what: 'create', parent: place })}>

@@ -85,7 +85,7 @@ export function People() {
       title: t('admin:column.state'),
       render: (person) => (
         <Space size={4} wrap>
-          {person.disabled_at ? <Tag color="red">{t('admin:people.state.closed')}</Tag> : person.invited ? <Tag color="orange">{t('admin:people.state.invited')}</Tag> : <Tag color="green">{t('admin:people.state.active')}</Tag>}
+          {person.disabled_at ? <Tag color="error">{t('admin:people.state.closed')}</Tag> : person.invited ? <Tag color="warning">{t('admin:people.state.invited')}</Tag> : <Tag color="success">{t('admin:people.state.active')}</Tag>}
           {person.second_factor && <Tag>{t('admin:people.state.factor')}</Tag>}
         </Space>
       ),

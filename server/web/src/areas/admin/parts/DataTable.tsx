@@ -82,23 +82,24 @@ export function DataTable<T extends object>(props: Props<T>) {
     <>
       {list.error && <Trouble error={list.error} retry={list.again} />}
       {wide ? (
-        <Table<T>
-          aria-label={label}
-          size="small"
-          pagination={false}
-          rowKey={rowKey}
-          dataSource={list.items}
-          scroll={{ x: 'max-content' }}
-          {...(select ? { rowSelection: select } : {})}
-          {...(rowClass ? { rowClassName: rowClass } : {})}
-          columns={columns.map((column) => ({
-            key: column.key,
-            title: column.title,
-            ...(column.width ? { width: column.width } : {}),
-            align: column.align === 'end' ? ('right' as const) : ('left' as const),
-            render: (_: unknown, item: T) => column.render(item),
-          }))}
-        />
+        <div style={{ overflowX: 'auto' }}>
+          <Table<T>
+            aria-label={label}
+            size="small"
+            pagination={false}
+            rowKey={rowKey}
+            dataSource={list.items}
+            {...(select ? { rowSelection: select } : {})}
+            {...(rowClass ? { rowClassName: rowClass } : {})}
+            columns={columns.map((column) => ({
+              key: column.key,
+              title: column.title,
+              ...(column.width ? { width: column.width } : {}),
+              align: column.align === 'end' ? ('right' as const) : ('left' as const),
+              render: (_: unknown, item: T) => column.render(item),
+            }))}
+          />
+        </div>
       ) : (
         <Cards {...props} />
       )}

@@ -52,7 +52,8 @@ export function Month({ kept, onMark }: { kept: Kept; onMark: (date: string, mar
           <span key={`before ${index}`} />
         ))}
         {dates.map((date) => (
-          <button key={date} type="button" className={classOf(date)} aria-label={`${date} ${wordOf(date)}`} aria-pressed={markOf(kept, date) !== 'none'} disabled={isByTheClock(kept) && markOf(kept, date) === 'none'} onClick={() => onMark(date, nextMark(kept, date))}>
+          <button key={date} type="button" className={classOf(date)} aria-pressed={markOf(kept, date) !== 'none'} disabled={isByTheClock(kept) && markOf(kept, date) === 'none'} onClick={() => onMark(date, nextMark(kept, date))}>
+            <span className="visually-hidden">{date.slice(0, 8)}</span>
             {Number(date.slice(8))}
             <small>{wordOf(date)}</small>
           </button>

@@ -86,8 +86,8 @@ export function Templates() {
     { key: 'name', title: t('admin:templates.name'), main: true, render: (template) => template.name },
     { key: 'shortcut', title: t('admin:templates.shortcut'), render: (template) => (template.shortcut ? <code>#{template.shortcut}</code> : '–') },
     { key: 'for', title: t('admin:templates.for'), render: (template) => [template.modality, template.body_part].filter(Boolean).join(' · ') || t('admin:modalities.all') },
-    { key: 'whose', title: t('admin:templates.whose'), render: (template) => (template.person ? <Tag color="blue">{t('admin:templates.own')}</Tag> : nameOf(template.organization)) },
-    { key: 'text', title: t('admin:templates.text'), render: (template) => <span style={{ display: 'block', maxWidth: 420, overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap' }}>{template.findings || template.impression || template.recommendation}</span> },
+    { key: 'whose', title: t('admin:templates.whose'), render: (template) => (template.person ? <Tag color="processing">{t('admin:templates.own')}</Tag> : nameOf(template.organization)) },
+    { key: 'text', title: t('admin:templates.text'), render: (template) => <span style={{ display: 'block', maxWidth: 'min(420px, 56vw)', overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap' }}>{template.findings || template.impression || template.recommendation}</span> },
     {
       key: 'do',
       title: '',
