@@ -8,7 +8,7 @@ import { useArrivals } from '@/app/live';
 import type { Action } from './actions';
 import { Engine } from './engine/engine';
 import { Session } from './engine/session';
-import { useSignal } from './engine/signal';
+import { usePart } from './engine/signal';
 import { setWording } from './engine/tools';
 import { useViewerKeys } from './keys';
 import type { ViewerProps } from './types';
@@ -84,7 +84,9 @@ interface SurfaceProps extends ViewerProps {
 
 function Surface({ engine, session, studies, keymap: name, keyChanges, pixelsPerMillimetre, onSecondWindow, away, onBack }: SurfaceProps) {
   const { t } = useTranslation('viewer');
-  const { layout, panes, active } = useSignal(engine.state);
+  const layout = usePart(engine.state, (state) => state.layout);
+  const panes = usePart(engine.state, (state) => state.panes);
+  const active = usePart(engine.state, (state) => state.active);
   const [help, setHelp] = useState(false);
   const [rail, setRail] = useState(true);
   const box = useRef<HTMLDivElement>(null);

@@ -49,10 +49,32 @@ export function lineRate(): number | null {
   return [...rates].sort((a, b) => a - b)[Math.floor(rates.length / 2)] ?? null;
 }
 
-/** Whether compressing is worth its time: below some 200 Mbit/s, and as long as nothing is known. */
-export function slowEnoughToCompress(): boolean {
-  const rate = lineRate();
-  return rate === null ? !/^(localhost|127\.|\[::1\])/.test(location.hostname) : rate < 25_000;
+type Form = 'stored' | 'packed';
+const took: Record<Form, number[]> = { stored: [], packed: [] };
+/** Milliseconds for a frame that nobody would feel. */
+const QUICK = 40;
+let asked = 0;
+
+const middle = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0;
+
+/** Takes down how long a frame took in a form, until it could be decoded. */
+export function formTook(form: Form, milliseconds: number): void {
+  took[form].push(milliseconds);
+  if (took[form].length > 8) took[form].shift();
+}
+
+/**
+ * Native pixels as they are, or as lossless JPEG-LS (40 % of the bytes)? Whichever has been quicker here: it depends on the line and
+ * on how busy the relay is. The other form is tried again now and then.
+ */
+export function nextForm(): Form {
+  asked += 1;
+  const near = /^(localhost|127\.|\[::1\])/.test(location.hostname);
+  if (took.stored.length === 0 && took.packed.length === 0) return near ? 'stored' : 'packed';
+  const better: Form =
+    took.packed.length === 0 ? 'stored' : took.stored.length === 0 ? 'packed' : middle(took.packed) <= middle(took.stored) ? 'packed' : 'stored';
+  if (middle(took[better]) <= QUICK || asked % 16 !== 0) return better;
+  return better === 'packed' ? 'stored' : 'packed';
 }
 
 /** Whether waiting requests would be felt: below some 8 Mbit/s. */

@@ -3,7 +3,7 @@ import { asProblem, Problem, problemOf } from '@/api/problem';
 
 import { instancePath } from './model';
 import type { Attributes } from './json';
-import { measured, slowEnoughToCompress } from './traffic';
+import { formTook, measured, nextForm } from './traffic';
 
 export interface FrameBytes {
   bytes: Uint8Array;
@@ -98,7 +98,7 @@ function acceptOf(set: Attributes | undefined): string {
   const grey = set?.['00280002']?.Value?.[0] === 1;
   const stored = set?.['00083002']?.Value?.[0];
   const native = typeof stored !== 'string' || /^1\.2\.840\.10008\.1\.2(\.[12])?(\.99)?$/.test(stored);
-  return compressing && grey && native && slowEnoughToCompress() ? compressed : asStored;
+  return compressing && grey && native && nextForm() === 'packed' ? compressed : asStored;
 }
 
 /** The bytes of a frame and how they are written. */
@@ -118,7 +118,10 @@ export async function askFrame(path: string, set: Attributes | undefined, signal
   const body = new Uint8Array(await response.arrayBuffer());
   const done = performance.now();
   // What comes out of the browser's own cache says nothing about the line.
-  if (done - began > 4) measured(body.length, done - headers + (headers - began) / 2);
+  if (done - began > 4) {
+    measured(body.length, done - headers + (headers - began) / 2);
+    formTook(accept === compressed ? 'packed' : 'stored', done - began);
+  }
   const type = response.headers.get('Content-Type') ?? '';
   if (!type.toLowerCase().startsWith('multipart/')) return { bytes: body, syntax: syntaxOf(type) };
   const part = firstPart(body, parameter(type, 'boundary') ?? '');

@@ -7,11 +7,13 @@ import { askFrame } from '../dicom/web';
 import { frameOf } from './provider';
 
 export const SCHEME = 'medrelay';
+/** Why an image that nobody needs now was not fetched. */
+export const GIVEN_UP = new DOMException('not needed now', 'AbortError');
 const running = new Map<string, AbortController>();
 
 /** Stops fetching an image. */
 export function giveUp(imageId: string): void {
-  running.get(imageId)?.abort(new DOMException('not needed now', 'AbortError'));
+  running.get(imageId)?.abort(GIVEN_UP);
 }
 
 async function load(imageId: string, signal: AbortSignal): Promise<Types.IImage> {
@@ -30,7 +32,7 @@ function loadImage(imageId: string): { promise: Promise<Types.IImage>; cancelFn:
   const promise = load(imageId, control.signal).finally(() => {
     if (running.get(imageId) === control) running.delete(imageId);
   });
-  return { promise, cancelFn: () => control.abort() };
+  return { promise, cancelFn: () => control.abort(GIVEN_UP) };
 }
 
 /** Registers the way. */

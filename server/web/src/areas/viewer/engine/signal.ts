@@ -40,3 +40,8 @@ export class Signal<T> {
 export function useSignal<T>(signal: Signal<T>): T {
   return useSyncExternalStore(signal.follow, signal.read);
 }
+
+/** One part of a signal: the component is drawn again only when that part is another one. The part must be a plain value or kept as it is. */
+export function usePart<T, P>(signal: Signal<T>, part: (value: T) => P): P {
+  return useSyncExternalStore(signal.follow, () => part(signal.read()));
+}

@@ -4,13 +4,13 @@ import { useTranslation } from 'react-i18next';
 
 import type { Engine } from '../engine/engine';
 import type { Pane } from '../engine/pane';
-import { useSignal } from '../engine/signal';
+import { usePart } from '../engine/signal';
 
 const COLOURS = ['#4fc3f7', '#81c784', '#ffb74d'];
 
 export function Cross({ engine, pane }: { engine: Engine; pane: Pane }) {
   const { t } = useTranslation('viewer');
-  const { cross } = useSignal(pane.view);
+  const cross = usePart(pane.view, (view) => view.cross);
   const held = useRef(false);
   if (!cross) return null;
   const moved = (event: PointerEvent<SVGCircleElement>) => {

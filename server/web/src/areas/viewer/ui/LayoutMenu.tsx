@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 
 import type { Engine } from '../engine/engine';
 import { useSignal } from '../engine/signal';
+import { chooseDrawing, drawingChoice, type DrawingChoice } from '../engine/start';
 
 import { Icon } from './icons';
 
@@ -65,6 +66,16 @@ function Choice({ engine, onChosen }: { engine: Engine; onChosen(): void }) {
           {one.name[language]}
         </button>
       ))}
+      <label className="mrv-drawing">
+        {t('viewer:drawing.by')}
+        <select defaultValue={drawingChoice()} onChange={(event) => chooseDrawing(event.target.value as DrawingChoice)}>
+          {(['auto', 'webgl', 'cpu'] as const).map((choice) => (
+            <option key={choice} value={choice}>
+              {t(`viewer:drawing.choice_${choice}`)}
+            </option>
+          ))}
+        </select>
+      </label>
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { EcgView } from '../ecg/EcgView';
 import type { Engine } from '../engine/engine';
 import type { Session } from '../engine/session';
-import { useSignal } from '../engine/signal';
+import { usePart } from '../engine/signal';
 
 import { Cross } from './Cross';
 import { DocumentPane } from './DocumentPane';
@@ -107,7 +107,7 @@ function EcgPane({ engine, session, paneKey, pixelsPerMillimetre }: { engine: En
 
 function usePaneStack(engine: Engine, paneKey: number) {
   const pane = engine.panes[paneKey];
-  return useSignal((pane ?? engine.panes[0] ?? engine.active).view).stack;
+  return usePart((pane ?? engine.panes[0] ?? engine.active).view, (view) => view.stack);
 }
 
 function usePaneKind(engine: Engine, paneKey: number): 'image' | 'ecg' | 'document' {

@@ -6,7 +6,7 @@ import type { Stack } from '../dicom/model';
 import { instancePath } from '../dicom/model';
 import type { Engine } from '../engine/engine';
 import type { Progress } from '../engine/schedule';
-import { useSignal } from '../engine/signal';
+import { usePart, useSignal } from '../engine/signal';
 import type { StudyRef } from '../types';
 
 import { DRAGGED } from './PaneBox';
@@ -45,8 +45,8 @@ function thumbnailOf(stack: Stack): string {
 
 function Card({ engine, stack, progress }: { engine: Engine; stack: Stack; progress: Progress | undefined }) {
   const { t } = useTranslation('viewer');
-  const { active } = useSignal(engine.state);
-  const shown = useSignal((engine.panes[active] ?? engine.active).view).stack?.id === stack.id;
+  const active = usePart(engine.state, (state) => state.active);
+  const shown = usePart((engine.panes[active] ?? engine.active).view, (view) => view.stack?.id === stack.id);
   const [broken, setBroken] = useState(false);
   const total = Math.max(stack.expected, progress?.total ?? 0);
   const there = progress?.there ?? 0;

@@ -1,6 +1,6 @@
 // The tool bar: signs with words and keys, usable by touch and keyboard.
 import { Dropdown, Tooltip, type MenuProps } from 'antd';
-import type { ReactNode } from 'react';
+import { useMemo, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import type { Action } from '../actions';
@@ -8,7 +8,7 @@ import type { Engine } from '../engine/engine';
 import { canCut } from '../engine/mprMode';
 import { isInverse } from '../engine/pane';
 import { ctPresets, fileWindows } from '../engine/presets';
-import { useSignal } from '../engine/signal';
+import { usePart, useSignal } from '../engine/signal';
 import { drawing } from '../engine/start';
 import type { Keymap } from '../keymaps';
 
@@ -34,11 +34,15 @@ export function Toolbar({ engine, keymap, run, onSecondWindow, rail, onRail }: T
   const { t } = useTranslation('viewer');
   const state = useSignal(engine.state);
   const mpr = useSignal(engine.mpr.state);
-  const view = useSignal((engine.panes[state.active] ?? engine.active).view);
+  const shown = (engine.panes[state.active] ?? engine.active).view;
+  const stack = usePart(shown, (view) => view.stack);
+  const inverted = usePart(shown, (view) => view.invert);
+  const running = usePart(shown, (view) => view.cine > 0);
   const by = useSignal(drawing);
+  const cuttable = useMemo(() => canCut(stack), [stack]);
   const press = (action: Action) => () => void run(action);
   const said = { keymap, press };
-  const moving = (view.stack?.frames.length ?? 0) > 1;
+  const moving = (stack?.frames.length ?? 0) > 1;
   return (
     <div className="mrv-tools" role="toolbar" aria-label={t('viewer:toolbar.name')}>
       <Tool icon="rail" text={t('viewer:toolbar.rail')} keys={[]} pressed={rail} onPress={onRail} />
@@ -48,21 +52,21 @@ export function Toolbar({ engine, keymap, run, onSecondWindow, rail, onRail }: T
       ))}
       <i />
       <Presets engine={engine} keymap={keymap} />
-      <Button {...said} action="invert" icon="invert" pressed={view.invert !== isInverse(view.stack)} />
+      <Button {...said} action="invert" icon="invert" pressed={inverted !== isInverse(stack)} />
       <Button {...said} action="rotate.right" icon="rotateRight" />
       <Button {...said} action="flip.horizontal" icon="flipH" />
       <Button {...said} action="flip.vertical" icon="flipV" />
       <Button {...said} action="fit" icon="fit" />
       <Button {...said} action="reset" icon="reset" />
       <i />
-      <Button {...said} action="cine.toggle" icon={view.cine > 0 ? 'pause' : 'play'} pressed={view.cine > 0} disabled={!moving} />
+      <Button {...said} action="cine.toggle" icon={running ? 'pause' : 'play'} pressed={running} disabled={!moving} />
       {!engine.readOnly && <Button {...said} action="key.toggle" icon="key" />}
       {!engine.readOnly && <Button {...said} action="undo" icon="undo" />}
       {!engine.readOnly && <Button {...said} action="redo" icon="redo" />}
       {!engine.readOnly && <Button {...said} action="mark.delete" icon="remove" />}
       <i />
       <LayoutMenu engine={engine} />
-      <Button {...said} action="mpr.toggle" icon="mpr" pressed={mpr !== null} disabled={mpr === null && !canCut(view.stack)} />
+      <Button {...said} action="mpr.toggle" icon="mpr" pressed={mpr !== null} disabled={mpr === null && !cuttable} />
       <Button {...said} action="sync.toggle" icon="sync" pressed={state.sync} />
       {state.panes > 1 && !mpr && <Tool icon="align" text={t('viewer:toolbar.align')} keys={[]} onPress={() => engine.alignHere()} />}
       <Button {...said} action="overlay.toggle" icon="overlay" pressed={state.overlays} />
@@ -118,10 +122,11 @@ function Tool({ icon, text, keys, pressed, disabled = false, onPress }: { icon: 
 /** Windows by name: the file's own first, and CT's only for CT. */
 function Presets({ engine, keymap }: { engine: Engine; keymap: Keymap }) {
   const { t } = useTranslation('viewer');
-  const { active } = useSignal(engine.state);
+  const active = usePart(engine.state, (state) => state.active);
   const pane = engine.panes[active] ?? engine.active;
-  const view = useSignal(pane.view);
-  const frame = view.shown === null ? undefined : view.stack?.frames[view.shown];
+  const stack = usePart(pane.view, (view) => view.stack);
+  // Windows hardly ever change within a stack: those of the image in its middle stand for all.
+  const frame = stack?.frames[Math.floor((stack.frames.length - 1) / 2)];
   const key = (action: Action) => keymap[action][0] ?? '';
   const own = frame ? fileWindows(frame) : [];
   const items: MenuProps['items'] = [
@@ -131,7 +136,7 @@ function Presets({ engine, keymap }: { engine: Engine; keymap: Keymap }) {
       onClick: () => pane.setWindow(window),
     })),
     { key: 'auto', label: `${t('viewer:action.window_auto')}  ${key('window.auto')}`, onClick: () => pane.autoWindow() },
-    ...(view.stack?.modality === 'CT'
+    ...(stack?.modality === 'CT'
       ? ctPresets.map((preset) => ({
           key: preset.name,
           label: `${t(`viewer:preset.${preset.name}`)} ${preset.width}/${preset.centre}  ${preset.key ? key(`window.${preset.key}` as Action) : ''}`,
