@@ -76,7 +76,7 @@ export const QueueRow = memo(function QueueRow({ line, place, top, height, chose
   const names = ['queue-row', chosen ? 'chosen' : '', left ? 'left' : '', narrow ? 'card' : ''].join(' ');
   if (!line) {
     return (
-      <div role="row" aria-rowindex={place + 2} className={names} style={style}>
+      <div role="row" aria-rowindex={place + 2} aria-selected={chosen} data-place={place} tabIndex={chosen ? 0 : -1} className={names} style={style} onFocus={() => actions.onChoose(place)}>
         <span role="gridcell" className="queue-cell quiet">
           …
         </span>

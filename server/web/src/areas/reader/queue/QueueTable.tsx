@@ -1,5 +1,5 @@
 // The table of the queue: only the lines in sight are drawn, whatever their number; the arrow keys move from line to line.
-import { useVirtualizer } from '@tanstack/react-virtual';
+import { defaultRangeExtractor, useVirtualizer, type Range } from '@tanstack/react-virtual';
 import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -13,6 +13,8 @@ import './queue.css';
 const HEIGHT = 38;
 const CARD = 104;
 const ACTION = 92;
+/** Lines drawn beyond those in sight, on either side. */
+const BEYOND = 10;
 
 interface Props {
   rows: Rows;
@@ -30,10 +32,18 @@ export function QueueTable({ rows, shown, columns, narrow, actions, onChosen }: 
   const [chosen, setChosen] = useState(0);
   const height = narrow ? CARD : HEIGHT;
   const { template, width } = layoutOf(columns, ACTION);
-  const virtual = useVirtualizer({ count: shown.total, getScrollElement: () => box.current, estimateSize: () => height, overscan: 10 });
+  // The chosen line is always drawn, or the focus would be lost when it goes out of sight, and the keys with it.
+  const rangeExtractor = useCallback(
+    (range: Range) => {
+      const drawn = defaultRangeExtractor(range);
+      return chosen >= range.count || drawn.includes(chosen) ? drawn : [...drawn, chosen].sort((a, b) => a - b);
+    },
+    [chosen],
+  );
+  const virtual = useVirtualizer({ count: shown.total, getScrollElement: () => box.current, estimateSize: () => height, overscan: BEYOND, rangeExtractor });
   const items = virtual.getVirtualItems();
-  const first = items[0]?.index ?? 0;
-  const last = items.at(-1)?.index ?? 0;
+  const first = Math.max(0, (virtual.range?.startIndex ?? 0) - BEYOND);
+  const last = Math.max(0, Math.min(shown.total - 1, (virtual.range?.endIndex ?? 0) + BEYOND));
 
   useEffect(() => virtual.measure(), [height, virtual]);
 
