@@ -243,7 +243,7 @@ struct Cursor<'a> {
 impl Cursor<'_> {
     fn top_level(&mut self, explicit: bool, big: bool) -> Result<Found, Fault> {
         let head = self.head(explicit, big)?;
-        let vr = self.counted(&head)?;
+        let vr = self.counted(&head, big)?;
         if is_pixels(head.tag) {
             let length = (head.length != UNDEFINED).then_some(u64::from(head.length));
             let offset = self.base + self.at as u64;
@@ -263,7 +263,7 @@ impl Cursor<'_> {
         Ok(Found::Element(self.element(&head, vr, explicit, big, 0)?))
     }
 
-    fn counted(&mut self, head: &Head) -> Result<VR, Fault> {
+    fn counted(&mut self, head: &Head, big: bool) -> Result<VR, Fault> {
         self.count += 1;
         if self.count > ELEMENTS {
             return Err(ReadError::TooLarge.into());
@@ -275,7 +275,8 @@ impl Cursor<'_> {
             // Somebody on the way did not know what the standard knows (PS3.5 6.2.2).
             Some(VR::UN) if head.length != UNDEFINED => match dictionary_vr(head.tag) {
                 VR::SQ => VR::UN,
-                vr if is_text(vr) => vr,
+                // Its numbers are little endian all the same.
+                vr if is_text(vr) || !big => vr,
                 _ => VR::UN,
             },
             Some(vr) => vr,
@@ -341,7 +342,7 @@ impl Cursor<'_> {
             if head.tag == ITEM_DELIMITER && end.is_none() {
                 break;
             }
-            let vr = self.counted(&head)?;
+            let vr = self.counted(&head, big)?;
             elements.list.push(self.element(&head, vr, explicit, big, depth + 1)?);
         }
         Ok(elements)

@@ -164,7 +164,23 @@ async fn searching(relay: &mut Relay) -> Result<()> {
     {
         ensure!(viewer.status(&format!("/studies?{bad}")).await? == 400, "{bad}");
     }
+    inside_a_study(&viewer, &specs[1]).await?;
     let study = format!("/studies/{}", specs[1].study_uid());
+    // Whoever may not know of a study is told what they are told of one that is not there.
+    let stranger = Viewer::new(relay, &consortium.person(Stranger, ClinicDoctor).await?)?;
+    ensure!(stranger.json("/studies").await? == Value::Array(vec![]));
+    ensure!(stranger.json("/instances").await? == Value::Array(vec![]));
+    for path in ["", "/series", "/metadata", "/rendered", "/thumbnail", "/instances"] {
+        let hidden = stranger.ask(&format!("{study}{path}"), &[]).await?;
+        let absent = stranger.ask(&format!("/studies/1.2.3.4{path}"), &[]).await?;
+        ensure!(hidden.status() == 404 && absent.status() == 404, "{path}");
+        ensure!(hidden.text().await? == absent.text().await?, "{path}");
+    }
+    Ok(())
+}
+
+async fn inside_a_study(viewer: &Viewer, spec: &PhantomSpec) -> Result<()> {
+    let study = format!("/studies/{}", spec.study_uid());
     let hit = &viewer.json("/studies?AccessionNumber=ACC1").await?[0];
     ensure!(hit["00100010"]["Value"][0]["Ideographic"] == "𠮷^䶮", "{hit}");
     ensure!(hit["00201206"]["Value"][0] == 2 && hit["00201208"]["Value"][0] == 6, "{hit}");
@@ -178,16 +194,6 @@ async fn searching(relay: &mut Relay) -> Result<()> {
     ensure!(
         viewer.json("/instances?InstanceNumber=3").await?.as_array().is_some_and(|i| i.len() == 4)
     );
-    // Whoever may not know of a study is told what they are told of one that is not there.
-    let stranger = Viewer::new(relay, &consortium.person(Stranger, ClinicDoctor).await?)?;
-    ensure!(stranger.json("/studies").await? == Value::Array(vec![]));
-    ensure!(stranger.json("/instances").await? == Value::Array(vec![]));
-    for path in ["", "/series", "/metadata", "/rendered", "/thumbnail", "/instances"] {
-        let hidden = stranger.ask(&format!("{study}{path}"), &[]).await?;
-        let absent = stranger.ask(&format!("/studies/1.2.3.4{path}"), &[]).await?;
-        ensure!(hidden.status() == 404 && absent.status() == 404, "{path}");
-        ensure!(hidden.text().await? == absent.text().await?, "{path}");
-    }
     Ok(())
 }
 
@@ -221,41 +227,9 @@ async fn images_are_read_kept_and_noted() -> Result<()> {
         let again = viewer.ask(&format!("{series}/metadata"), &[(IF_NONE_MATCH, &tag)]).await?;
         ensure!(again.status() == 304, "{}", again.status());
 
-        // A frame as it is stored is what was sent; the same as JPEG-LS is shorter and for ever.
-        let pixels = &first.data_set[first.data_set.len() - 64 * 48 * 2..];
-        let raw = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1";
         let frame = format!("{place}/frames/1");
-        let plain = viewer.ask(&frame, &[(ACCEPT, raw)]).await?;
-        ensure!(plain.headers()[CACHE_CONTROL] == "private, max-age=31536000, immutable");
-        let tag = plain.headers()[ETAG].to_str()?.to_owned();
-        ensure!(plain.bytes().await? == pixels);
-        let again = viewer.ask(&frame, &[(ACCEPT, raw), (IF_NONE_MATCH, &tag)]).await?;
-        ensure!(again.status() == 304 && again.bytes().await?.is_empty());
-        let coded = viewer.ask(&frame, &[(ACCEPT, "image/jls")]).await?;
-        let kind = coded.headers()[CONTENT_TYPE].to_str()?.to_owned();
-        ensure!(kind == "image/jls; transfer-syntax=1.2.840.10008.1.2.4.80", "{kind}");
-        ensure!(coded.bytes().await?.len() < pixels.len());
-        let any = "multipart/related; type=application/octet-stream; transfer-syntax=*";
-        let parts = viewer.ask(&frame, &[(ACCEPT, any)]).await?;
-        ensure!(parts.headers()[CONTENT_TYPE].to_str()?.starts_with("multipart/related"));
-        let parts = parts.bytes().await?;
-        ensure!(parts.windows(pixels.len()).any(|part| part == pixels));
-        for (path, status) in [
-            (format!("{place}/frames/2"), 404),
-            (format!("{place}/frames/0"), 400),
-            (format!("{place}/frames/x"), 400),
-            (format!("{place}/bulkdata/00100020"), 200),
-            (format!("{place}/bulkdata/00100099"), 404),
-            (format!("{place}/rendered?window=40,400,linear&viewport=32,32&quality=80"), 200),
-            (format!("{place}/rendered?window=40"), 400),
-            (format!("{place}/rendered?colour=1"), 400),
-            (format!("{series}/thumbnail"), 200),
-            (place.clone(), 200),
-        ] {
-            ensure!(viewer.status(&path).await? == status, "{path}");
-        }
-        let refused = viewer.ask(&frame, &[(ACCEPT, "text/html")]).await?;
-        ensure!(refused.status() == 406 && refused.text().await?.contains("image/jls"));
+        let pixels = &first.data_set[first.data_set.len() - 64 * 48 * 2..];
+        frames_in_every_form(&viewer, &series, &place, pixels).await?;
 
         // Many frames are one access.
         let read = "SELECT COUNT(*) FROM events WHERE kind = 'images_read'";
@@ -266,4 +240,48 @@ async fn images_are_read_kept_and_noted() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// A frame as it is stored, alone and in parts, and as JPEG-LS; what is asked for wrongly.
+async fn frames_in_every_form(
+    viewer: &Viewer,
+    series: &str,
+    place: &str,
+    pixels: &[u8],
+) -> Result<()> {
+    // A frame as it is stored is what was sent; the same as JPEG-LS is shorter and for ever.
+    let raw = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1";
+    let frame = format!("{place}/frames/1");
+    let plain = viewer.ask(&frame, &[(ACCEPT, raw)]).await?;
+    ensure!(plain.headers()[CACHE_CONTROL] == "private, max-age=31536000, immutable");
+    let tag = plain.headers()[ETAG].to_str()?.to_owned();
+    ensure!(plain.bytes().await? == pixels);
+    let again = viewer.ask(&frame, &[(ACCEPT, raw), (IF_NONE_MATCH, &tag)]).await?;
+    ensure!(again.status() == 304 && again.bytes().await?.is_empty());
+    let coded = viewer.ask(&frame, &[(ACCEPT, "image/jls")]).await?;
+    let kind = coded.headers()[CONTENT_TYPE].to_str()?.to_owned();
+    ensure!(kind == "image/jls; transfer-syntax=1.2.840.10008.1.2.4.80", "{kind}");
+    ensure!(coded.bytes().await?.len() < pixels.len());
+    let any = "multipart/related; type=application/octet-stream; transfer-syntax=*";
+    let parts = viewer.ask(&frame, &[(ACCEPT, any)]).await?;
+    ensure!(parts.headers()[CONTENT_TYPE].to_str()?.starts_with("multipart/related"));
+    let parts = parts.bytes().await?;
+    ensure!(parts.windows(pixels.len()).any(|part| part == pixels));
+    for (path, status) in [
+        (format!("{place}/frames/2"), 404),
+        (format!("{place}/frames/0"), 400),
+        (format!("{place}/frames/x"), 400),
+        (format!("{place}/bulkdata/00100020"), 200),
+        (format!("{place}/bulkdata/00100099"), 404),
+        (format!("{place}/rendered?window=40,400,linear&viewport=32,32&quality=80"), 200),
+        (format!("{place}/rendered?window=40"), 400),
+        (format!("{place}/rendered?colour=1"), 400),
+        (format!("{series}/thumbnail"), 200),
+        (place.to_owned(), 200),
+    ] {
+        ensure!(viewer.status(&path).await? == status, "{path}");
+    }
+    let refused = viewer.ask(&frame, &[(ACCEPT, "text/html")]).await?;
+    ensure!(refused.status() == 406 && refused.text().await?.contains("image/jls"));
+    Ok(())
 }
