@@ -1,5 +1,5 @@
 // Every page of the browser side, found as people find it: by the menu of each role, and one of each kind of thing behind it.
-import { signIn } from './harness.mjs';
+import { page, signIn } from './harness.mjs';
 
 export const LOGINS = ['tech1', 'doctor1', 'reporter', 'verifier', 'coordinator', 'admin', 'auditor'];
 export const SIZES = { desk: { width: 1366, height: 768 }, phone: { width: 390, height: 844 } };
@@ -39,13 +39,26 @@ export async function furnish(relay) {
   return made;
 }
 
-/** The addresses of every page that somebody can reach: the menu, and one of each kind of thing. */
-export async function addressesOf(at, relay, login, made) {
+const reached = new Map();
+
+/** The addresses of every page that somebody can reach: the menu of a wide screen, and one of each kind of thing. */
+export async function addressesOf(started, relay, login, made) {
+  if (!reached.has(login)) reached.set(login, await explore(started, relay, login, made));
+  return reached.get(login);
+}
+
+async function explore(started, relay, login, made) {
+  const at = await page(started, SIZES.desk);
   await signIn(at, relay, login);
-  await at.waitForLoadState('networkidle');
-  const more = at.locator('nav button[aria-expanded="false"], nav [aria-haspopup="true"]');
-  for (let place = 0; place < (await more.count()); place += 1) await more.nth(place).hover().catch(() => undefined);
+  await settled(at);
+  // Lines of a group are made when it is opened.
+  const groups = at.locator('nav .ant-menu-submenu-title');
+  for (let place = 0; place < (await groups.count()); place += 1) {
+    await groups.nth(place).hover();
+    await at.waitForTimeout(500);
+  }
   const found = await at.evaluate(() => [...document.querySelectorAll('a[href^="/"]')].map((link) => link.getAttribute('href')));
+  await at.context().close();
   const addresses = new Set(found.filter((path) => !/^\/(api|dicomweb)\//.test(path) && !path.includes('#')));
   addresses.add('/account');
   if (['tech1', 'doctor1'].includes(login)) {

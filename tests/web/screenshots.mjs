@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { browser, page, Relay } from './harness.mjs';
+import { browser, page, Relay, signIn } from './harness.mjs';
 import { addressesOf, furnish, LANGUAGES, LOGINS, nameOf, settled, SIZES } from './pages.mjs';
 
 const folder = process.argv[2] ?? 'screenshots';
@@ -23,7 +23,8 @@ try {
           await settled(at);
           await at.screenshot({ path: join(folder, nameOf('nobody', '/sign-in', language, size)) });
         }
-        for (const path of await addressesOf(at, relay, login, made)) {
+        await signIn(at, relay, login);
+        for (const path of await addressesOf(started, relay, login, made)) {
           await at.goto(relay.url + path);
           await settled(at);
           await at.screenshot({ path: join(folder, nameOf(login, path, language, size)) });
