@@ -13,7 +13,6 @@ import { type Ask, type LineState, type Snapshot, type Told, worst } from './vie
 import type { Welcome } from './wire';
 
 const SHOW_MS = 250;
-/** Objects that are hashed at once beside what is packed. */
 const HASHING = 4;
 const NO_LIMITS = { entries: ENTRIES, instanceBytes: Number.MAX_SAFE_INTEGER };
 

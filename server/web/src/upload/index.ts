@@ -4,7 +4,7 @@ import { useSyncExternalStore } from 'react';
 import { currentMe, placesOf, wipeAtSignOut } from '@/app/session';
 
 import { DATABASE } from './names';
-import type { Ask, Draft, Sending, Snapshot, Told } from './views';
+import type { Ask, Sending, Snapshot, Told } from './views';
 import { EMPTY } from './views';
 
 export type { Draft, Sending, Snapshot } from './views';
@@ -157,11 +157,6 @@ export async function permit(sending: Sending): Promise<void> {
     if ((await handle.requestPermission?.({ mode: 'read' })) !== 'granted') return;
   }
   ask({ ask: 'granted', id: sending.id });
-}
-
-/** Everything that is to be sent, as one draft by its key. */
-export function draftOf(key: string): Draft | null {
-  return snapshot.drafts.find((draft) => draft.key === key) ?? null;
 }
 
 wipeAtSignOut(() => {

@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 
 import { newKey } from '@/api/request';
 import { placesOf, useMe } from '@/app/session';
+import { nameParts } from '@/shared/PatientName';
 import { plainWords, Trouble } from '@/shared/Trouble';
 import { BLOCKING, type Issue, TO_EXPLAIN } from '@/upload/group';
 import type { Draft } from '@/upload';
@@ -14,13 +15,19 @@ import type { Draft } from '@/upload';
 import { OrderFields } from './OrderFields';
 import { OrderPapers } from './OrderPapers';
 import { OrderPatient } from './OrderPatient';
-import { likely, mismatches, waitingOrders } from './orders';
+import { type Field, likely, mismatches, waitingOrders } from './orders';
 import { emptyOrder, fromOrder, submit, type Written } from './submitting';
 import { useClinics } from './useClinics';
 
 const TO_ACCEPT: Issue[] = ['patientsTogether', 'otherBytes', 'tooLarge'];
 const LEAST_REASON = 4;
 const NEW = 'new';
+
+/** What one side says, as it is read: names without the marks between their parts. */
+function shown(field: Field, value: string): string {
+  const said = field === 'name' ? nameParts(value).first : value;
+  return said === '' ? '—' : said;
+}
 
 export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode }) {
   const { t } = useTranslation('technician');
@@ -110,8 +117,8 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
             <ul className="order-differs">
               {differing.map((field) => (
                 <li key={field}>
-                  {t(`technician:order.field.${field}`)}：{t('technician:order.inOrder')} <b>{about.patient[field] || '—'}</b>，{t('technician:order.inImages')}{' '}
-                  <b>{draft.patient[field] || '—'}</b>
+                  {t(`technician:order.field.${field}`)}：{t('technician:order.inOrder')} <b>{shown(field, about.patient[field])}</b>，{t('technician:order.inImages')}{' '}
+                  <b>{shown(field, draft.patient[field])}</b>
                 </li>
               ))}
             </ul>
