@@ -55,6 +55,8 @@ export function themeOf(dark: boolean): ThemeConfig {
       colorSuccess: dark ? '#6fd08f' : '#136c36',
       colorWarning: dark ? '#f0b84a' : '#8a5a00',
       colorInfo: dark ? '#74b3ff' : '#0b57b7',
+      // Grounds made of dark colours would be grey.
+      ...(dark ? {} : { colorSuccessBg: '#eaf7ee', colorWarningBg: '#fff4e0', colorErrorBg: '#fdecec', colorInfoBg: '#e9f2fd' }),
       borderRadius: 6,
       fontFamily: 'inherit',
     },
