@@ -3,6 +3,7 @@ import { Alert, Input, Modal } from 'antd';
 import { useId, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
+import { useFirstField } from './focus';
 import { plainWords } from './Trouble';
 
 interface Props {
@@ -29,6 +30,7 @@ export function ConfirmText({ open, title, explain, label, action, danger = fals
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<string | null>(null);
   const field = useId();
+  const { body, afterOpenChange } = useFirstField();
   const short = [...text.trim()].length < least;
 
   async function done() {
@@ -56,13 +58,16 @@ export function ConfirmText({ open, title, explain, label, action, danger = fals
       onOk={() => void done()}
       onCancel={onClose}
       mask={{ closable: false }}
+      afterOpenChange={afterOpenChange}
       destroyOnHidden
     >
-      {explain && <div style={{ marginBottom: 12 }}>{explain}</div>}
-      <label htmlFor={field}>{label}</label>
-      <Input.TextArea id={field} autoFocus value={text} maxLength={most} autoSize={{ minRows: 3, maxRows: 10 }} onChange={(event) => setText(event.target.value)} />
-      {least > 1 && short && <div className="quiet">{t('shared:atLeast', { count: least })}</div>}
-      {fault && <Alert type="error" showIcon title={fault} style={{ marginTop: 12 }} />}
+      <div ref={body}>
+        {explain && <div style={{ marginBottom: 12 }}>{explain}</div>}
+        <label htmlFor={field}>{label}</label>
+        <Input.TextArea id={field} autoFocus value={text} maxLength={most} autoSize={{ minRows: 3, maxRows: 10 }} onChange={(event) => setText(event.target.value)} />
+        {least > 1 && short && <div className="quiet">{t('shared:atLeast', { count: least })}</div>}
+        {fault && <Alert type="error" showIcon title={fault} style={{ marginTop: 12 }} />}
+      </div>
     </Modal>
   );
 }

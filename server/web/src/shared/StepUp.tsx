@@ -3,8 +3,10 @@ import { Alert, Form, Input, Modal, Segmented } from 'antd';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
+import { asProblem } from '@/api/problem';
 import { askProofWith, request } from '@/api/request';
 
+import { useFirstField } from './focus';
 import { plainWords } from './Trouble';
 
 type Way = 'password' | 'code';
@@ -17,6 +19,7 @@ export function StepUp() {
   const [typed, setTyped] = useState('');
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<string | null>(null);
+  const { body, afterOpenChange } = useFirstField();
   const waiting = useRef<((proved: boolean) => void)[]>([]);
 
   useEffect(() => {
@@ -45,7 +48,9 @@ export function StepUp() {
       await request('POST', '/api/v1/me/step-up', way === 'password' ? { password: typed } : { code: typed.replaceAll(' ', '') });
       close(true);
     } catch (error) {
-      setFault(plainWords(error));
+      // 422 and 401: it was understood and is wrong; anything else has its own words.
+      const { status } = asProblem(error);
+      setFault(status === 422 || status === 401 ? t(`shared:stepUp.wrong.${way}`) : plainWords(error));
     } finally {
       setBusy(false);
     }
@@ -63,6 +68,7 @@ export function StepUp() {
       mask={{ closable: false }}
       zIndex={1200}
       width={420}
+      afterOpenChange={afterOpenChange}
       destroyOnHidden
     >
       <p>{t('shared:stepUp.why')}</p>
@@ -78,13 +84,15 @@ export function StepUp() {
         ]}
         style={{ marginBottom: 12 }}
       />
-      <Form onFinish={() => void prove()}>
-        {way === 'password' ? (
-          <Input.Password autoFocus autoComplete="current-password" aria-label={t('shared:stepUp.password')} value={typed} onChange={(event) => setTyped(event.target.value)} />
-        ) : (
-          <Input autoFocus inputMode="numeric" autoComplete="one-time-code" aria-label={t('shared:stepUp.code')} value={typed} onChange={(event) => setTyped(event.target.value)} />
-        )}
-      </Form>
+      <div ref={body}>
+        <Form onFinish={() => void prove()}>
+          {way === 'password' ? (
+            <Input.Password autoFocus autoComplete="current-password" aria-label={t('shared:stepUp.password')} value={typed} onChange={(event) => setTyped(event.target.value)} />
+          ) : (
+            <Input autoFocus inputMode="numeric" autoComplete="one-time-code" aria-label={t('shared:stepUp.code')} value={typed} onChange={(event) => setTyped(event.target.value)} />
+          )}
+        </Form>
+      </div>
       {fault && <Alert type="error" showIcon title={fault} style={{ marginTop: 12 }} />}
     </Modal>
   );

@@ -38,20 +38,20 @@ import './case.css';
 const SIGNED = new Set(['final', 'delivered', 'closed']);
 
 /** Fetches the images of what is likely to come next while this case is read. */
-function useNextAhead(reading: boolean, id: string): void {
+function useNextAhead(reading: boolean, verifier: boolean, id: string): void {
   useEffect(() => {
     if (!reading) return undefined;
     const timer = setTimeout(() => {
-      queuePage(NO_FILTER, 0, 5).then(
+      queuePage(NO_FILTER, 0, 10).then(
         (page) => {
-          const next = page.items.find((line) => !line.case.hold && line.case.id !== id)?.study_uid;
+          const next = page.items.find((line) => !line.case.hold && line.case.id !== id && (verifier || line.case.policy === 'double'))?.study_uid;
           if (next) fetchAhead(next);
         },
         () => undefined,
       );
     }, 5_000);
     return () => clearTimeout(timer);
-  }, [reading, id]);
+  }, [reading, verifier, id]);
 }
 
 function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | null; onOpen: (name: string | null) => void }) {
@@ -78,10 +78,10 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
   const verifier = has(me, 'verifier');
   const reads = has(me, 'reporter', 'verifier');
   const own = hold?.holder === me?.id;
-  const free = !hold && (stage === 'ready' || (stage === 'preliminary' && verifier && author !== me?.id));
+  const free = !hold && ((stage === 'ready' && (verifier || policy === 'double')) || (stage === 'preliminary' && verifier && author !== me?.id));
   const mayTakeOver = hold && !own && has(me, 'verifier', 'coordinator');
   const mayReturn = (proof !== null && stage === 'in_progress') || (stage === 'ready' && has(me, 'coordinator'));
-  useNextAhead(proof !== null, id);
+  useNextAhead(proof !== null, verifier, id);
 
   const signed = useCallback((report: Report) => setTab(report.kind === 'preliminary' ? 'versions' : 'report'), []);
   const onLost = useCallback(() => refreshCase(id), [id]);

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 
 import { newKey } from '@/api/request';
 import { findingCodesFor } from '@/shared/codes';
+import { useFirstField } from '@/shared/focus';
 import { plainWords } from '@/shared/Trouble';
 import { findingWord } from '@/shared/words';
 
@@ -28,6 +29,7 @@ export function CriticalDialog({ open, id, modality, clinic, onRaised, onClose }
   const [fault, setFault] = useState<string | null>(null);
   const intention = useRef<{ what: string; key: string } | null>(null);
   const field = useId();
+  const { body, afterOpenChange } = useFirstField();
 
   async function send() {
     if (!code || text.trim() === '' || busy) return;
@@ -58,10 +60,11 @@ export function CriticalDialog({ open, id, modality, clinic, onRaised, onClose }
       onOk={() => void send()}
       onCancel={onClose}
       mask={{ closable: false }}
+      afterOpenChange={afterOpenChange}
       zIndex={1100}
       destroyOnHidden
     >
-      <div className="report">
+      <div className="report" ref={body}>
         <Alert type="warning" showIcon title={t('reader:critical.happens', { clinic })} />
         <Select
           autoFocus

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 
 import { newKey } from '@/api/request';
 import { returnCodesFor } from '@/shared/codes';
+import { useFirstField } from '@/shared/focus';
 import { plainWords } from '@/shared/Trouble';
 import { ReturnReason, returnWord } from '@/shared/words';
 
@@ -27,6 +28,7 @@ export function ReturnDialog({ open, id, modality, proof, onReturned, onClose }:
   const [fault, setFault] = useState<string | null>(null);
   const intention = useRef<{ what: string; key: string } | null>(null);
   const field = useId();
+  const { body, afterOpenChange } = useFirstField();
 
   async function send() {
     if (!code || busy) return;
@@ -54,8 +56,9 @@ export function ReturnDialog({ open, id, modality, proof, onReturned, onClose }:
       onOk={() => void send()}
       onCancel={onClose}
       mask={{ closable: false }}
+      afterOpenChange={afterOpenChange}
     >
-      <div className="report">
+      <div className="report" ref={body}>
         <p style={{ margin: 0 }}>{t('reader:return.explain')}</p>
         <Select
           autoFocus

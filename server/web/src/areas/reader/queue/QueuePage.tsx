@@ -66,7 +66,7 @@ export function QueuePage() {
   useNextKey(next);
 
   // The likely next case is fetched while the reader still looks at the list.
-  const likely = shown.ready ? rows.likelyNext()?.study_uid : undefined;
+  const likely = shown.ready ? rows.likelyNext((line) => has(me, 'verifier') || line.case.policy === 'double')?.study_uid : undefined;
   useEffect(() => {
     if (reads && likely) fetchAhead(likely);
   }, [reads, likely]);
@@ -76,6 +76,7 @@ export function QueuePage() {
       me: me?.id ?? '',
       reads,
       takesOver: has(me, 'verifier', 'coordinator'),
+      verifies: has(me, 'verifier'),
       busy: opening.busy,
       onOpen: (line: QueueLine) => opening.look(line.case.id),
       onClaim: (line: QueueLine) => void opening.claim(line.case.id),

@@ -15,6 +15,8 @@ export interface RowActions {
   me: string;
   reads: boolean;
   takesOver: boolean;
+  /** May sign final reports. */
+  verifies: boolean;
   busy: string | null;
   onChoose: (place: number) => void;
   onOpen: (line: QueueLine) => void;
@@ -38,15 +40,16 @@ interface Props {
 type Offer = 'claim' | 'goOn' | 'takeOver' | 'held' | null;
 
 /** What the button of a line does: claims what is free, goes on with one's own, takes over where that is allowed. */
-export function offerOf(line: QueueLine, actions: Pick<RowActions, 'me' | 'reads' | 'takesOver'>): Offer {
+export function offerOf(line: QueueLine, actions: Pick<RowActions, 'me' | 'reads' | 'takesOver' | 'verifies'>): Offer {
   const { stage, hold } = line.case;
   if (hold) {
     if (hold.holder === actions.me) return 'goOn';
     return actions.takesOver ? 'takeOver' : 'held';
   }
   if (!actions.reads || (stage !== 'ready' && stage !== 'preliminary')) return null;
-  // Nobody verifies a report of their own, and only verifiers verify.
-  if (stage === 'preliminary' && (line.case.preliminary_by === actions.me || !actions.takesOver)) return null;
+  // What one person signs alone, and what waits to be verified, is for verifiers; nobody verifies a report of their own.
+  if (!actions.verifies && (stage === 'preliminary' || line.case.policy !== 'double')) return null;
+  if (stage === 'preliminary' && line.case.preliminary_by === actions.me) return null;
   return 'claim';
 }
 

@@ -99,9 +99,9 @@ export class Rows {
     return this.places.get(id);
   }
 
-  /** The first line that nobody has: what is likely to be read next. */
-  likelyNext(): QueueLine | undefined {
-    return this.lines.find((line) => line !== undefined && !line.case.hold && (line.case.stage === 'ready' || line.case.stage === 'preliminary'));
+  /** The first line that nobody has and that the reader may take: what is likely to be read next. */
+  likelyNext(may: (line: QueueLine) => boolean): QueueLine | undefined {
+    return this.lines.find((line) => line !== undefined && may(line) && !line.case.hold && (line.case.stage === 'ready' || line.case.stage === 'preliminary'));
   }
 
   start(): void {

@@ -45,7 +45,7 @@ export const Editor = forwardRef<EditorHandle, Props>(function Editor({ keeper, 
       <div className="report-tools">
         <TemplateMenu templates={templates} text={shown.text} modality={modality} bodyPart={bodyPart} disabled={readOnly} onUse={use} />
         <span className="quiet">{t('reader:phrase.hint')}</span>
-        <span className="queue-space" />
+        <span className="case-space" />
         <Saved shown={shown} keeper={keeper} />
       </div>
       <Field ref={first} section="findings" size="large" text={shown.text.findings} onText={(text) => keeper.write('findings', text)} {...common} />

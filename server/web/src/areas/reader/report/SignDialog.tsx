@@ -1,8 +1,10 @@
 // The last look before signing: what is to be checked again, whether there is a critical finding, and the report as it will be printed.
 import { WarningOutlined } from '@ant-design/icons';
 import { Alert, Checkbox, Modal, Radio } from 'antd';
-import { useState } from 'react';
+import { useState, type KeyboardEvent } from 'react';
 import { useTranslation } from 'react-i18next';
+
+import { useFirstField } from '@/shared/focus';
 
 import type { CaseDetail, Writing } from '../api';
 import type { Warning } from './checks';
@@ -58,6 +60,13 @@ export function SignDialog({ open, detail, text, warnings, critical, raised, nam
   const empty = warnings.some((warning) => warning.kind === 'empty' && warning.section === 'impression');
   const needs = (warnings.length > 0 && !seen) || critical === null || empty;
   const raise = critical === 'yes' && !raised;
+  const { body, afterOpenChange } = useFirstField();
+  const pressed = (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' || !event.ctrlKey || event.nativeEvent.isComposing || busy) return;
+    event.preventDefault();
+    if (raise) onRaise();
+    else if (!needs) onSign();
+  };
   return (
     <Modal
       open={open}
@@ -69,10 +78,11 @@ export function SignDialog({ open, detail, text, warnings, critical, raised, nam
       onOk={raise ? onRaise : onSign}
       onCancel={onClose}
       mask={{ closable: false }}
+      afterOpenChange={afterOpenChange}
       afterClose={() => setSeen(false)}
       destroyOnHidden
     >
-      <div className="report">
+      <div className="report" ref={body} onKeyDown={pressed}>
         {warnings.length > 0 && (
           <Alert
             type="warning"
@@ -87,7 +97,7 @@ export function SignDialog({ open, detail, text, warnings, critical, raised, nam
                   ))}
                 </ul>
                 {!empty && (
-                  <Checkbox autoFocus checked={seen} onChange={(event) => setSeen(event.target.checked)}>
+                  <Checkbox checked={seen} onChange={(event) => setSeen(event.target.checked)}>
                     {t('reader:sign.seen')}
                   </Checkbox>
                 )}
@@ -98,9 +108,7 @@ export function SignDialog({ open, detail, text, warnings, critical, raised, nam
         <div role="group" aria-label={t('reader:critical.question')}>
           <strong>{t('reader:critical.question')}</strong>{' '}
           <Radio.Group value={critical} onChange={(event) => onCritical(event.target.value as Critical)}>
-            <Radio value="no" autoFocus={warnings.length === 0}>
-              {t('reader:critical.no')}
-            </Radio>
+            <Radio value="no">{t('reader:critical.no')}</Radio>
             <Radio value="yes">{t('reader:critical.yes')}</Radio>
           </Radio.Group>
           {raise && <div className="countdown-late">{t('reader:critical.first')}</div>}
