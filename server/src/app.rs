@@ -237,7 +237,9 @@ fn open_tls(
     }
     let (kept, ambient, stop) = (Arc::clone(&tls), ambient.clone(), lifecycle.soft());
     let service = service.clone();
-    drop(lifecycle.spawn(async move { keep_fresh(&kept, &service, &vault, &ambient, &stop).await }));
+    drop(
+        lifecycle.spawn(async move { keep_fresh(&kept, &service, &vault, &ambient, &stop).await }),
+    );
     Ok(tls)
 }
 

@@ -73,8 +73,8 @@ pub use quarantine::{Quarantined, Settlement};
 pub use queue::{Load, Queued, StaffMember};
 pub use reports::{Draft, DraftState, Form, Rendering, Report, SigningKey};
 pub use second_factors::SecondFactor;
-pub use statistics::{Counted, Counts, Grouping, JobCounts, Standings, Took};
 pub use sign_ins::{Failures, Window};
+pub use statistics::{Counted, Counts, Grouping, JobCounts, Standings, Took};
 pub use studies::{Instance, NewInstance, Series, Study, StudyFilter, Surroundings};
 pub use templates::{Template, TemplateFilter};
 

@@ -75,9 +75,9 @@ async fn once(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let body = to_bytes(body, body_limit(path))
-        .await
-        .map_err(|_| Problem::new(413, "BODY_TOO_LARGE", "the body is larger than is taken here"))?;
+    let body = to_bytes(body, body_limit(path)).await.map_err(|_| {
+        Problem::new(413, "BODY_TOO_LARGE", "the body is larger than is taken here")
+    })?;
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let hash = request_hash(parts.method.as_str(), target, &body);
     match api.service.begin_idempotent(&person, &key, &hash).await? {
