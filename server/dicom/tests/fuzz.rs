@@ -155,7 +155,7 @@ fn images_survive_bombardment() {
         seed.insert(0, 9);
     }
     // Decoding and drawing take longer than looking.
-    bombard_with(&seeds, entry::image, MUTANTS / 20);
+    bombard_with(&seeds, entry::image, MUTANTS / 50);
 }
 
 fn packed(original: &[u8]) -> Vec<u8> {
