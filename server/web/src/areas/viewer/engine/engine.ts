@@ -6,19 +6,23 @@ import type { Action } from '../actions';
 import type { Frame, Stack } from '../dicom/model';
 import { nearestIndex } from '../dicom/geometry';
 import { protocols } from '../hanging';
-import { fitting, hang, type Protocol } from '../hanging/match';
+import { fitting, type Protocol } from '../hanging/match';
 import type { Alignment, KeyImage, PaneState, Point, StudyRef } from '../types';
 
+import { restorePanes } from './arrange';
 import { Cine } from './cine';
 import { drawCross } from './cross';
 import { Library } from './library';
-import { Mpr, canCut } from './mprMode';
-import { Pane, type PaneHost } from './pane';
+import { hangStacks } from './hangStacks';
+import { Mpr } from './mprMode';
+import { Pane } from './pane';
+import type { PaneHost } from './paneView';
 import { presetOf } from './presets';
 import { Scheduler, type Progress } from './schedule';
 import { Signal } from './signal';
 import { drawing, imageBudget, startCornerstone } from './start';
 import { align, mayGoTogether, partner } from './sync';
+import { runAction } from './run';
 import { chooseTool, makeTools, showMarks, type ToolAction } from './tools';
 
 export interface EngineState {
@@ -57,7 +61,8 @@ export class Engine implements PaneHost {
   private readonly cine: Cine;
   private implied: Alignment[] = [];
   private groups: { panes: number[]; share: Share[] }[] = [];
-  private before: { layout: EngineState['layout']; panes: PaneState[] } | null = null;
+  /** How the panes stood before planes were opened beside a stack. */
+  before: { layout: EngineState['layout']; panes: PaneState[] } | null = null;
   private offDrawing: () => void;
   private progressTimer: ReturnType<typeof setTimeout> | undefined;
   private resizes: ResizeObserver;
@@ -173,22 +178,6 @@ export class Engine implements PaneHost {
     this.wishes();
   }
 
-  /** A layout that somebody chose: what is shown stays, free panes get the next stacks. */
-  chooseLayout(rows: number, columns: number): void {
-    this.touched = true;
-    if (this.mpr.state.get()) this.closeMpr();
-    this.setLayout(rows, columns);
-    const used = new Set(this.panes.map((pane) => pane.view.get().stack?.id));
-    const free = this.library.stacks().filter((stack) => !used.has(stack.id) && stack.kind !== 'document');
-    for (const pane of this.panes) {
-      if (pane.view.get().stack) continue;
-      const next = free.shift();
-      if (next) this.put(pane.key, next);
-    }
-    this.groups = [{ panes: this.panes.map((_, at) => at), share: ['scroll'] }];
-    this.onChanged();
-  }
-
   /** Shows a stack in a pane. */
   put(key: number, stack: Stack, how: Parameters<Pane['show']>[1] = {}): void {
     const pane = this.panes[key];
@@ -220,39 +209,7 @@ export class Engine implements PaneHost {
   /** Hangs by protocol; without a name by the best that fits, unless somebody has arranged things. */
   hang(name?: string): void {
     if (name === undefined && this.touched) return;
-    const stacks = this.library.stacks();
-    const wanted = name === undefined ? fitting(protocols, stacks)[0] : protocols.find((one) => one.id === name);
-    if (!wanted || stacks.length === 0) return;
-    if (name !== undefined) {
-      this.touched = true;
-      if (this.mpr.state.get()) this.closeMpr();
-    }
-    const hung = trimmed(hang(wanted, stacks));
-    const { rows, columns } = hung.length < wanted.panes.length ? gridFor(hung.length) : wanted.layout;
-    this.setLayout(rows, columns);
-    this.state.patch({ protocol: wanted.id });
-    this.groups = wanted.sync ?? [];
-    hung.forEach(({ stack, rule }, at) => {
-      if (rule?.cut && stack && name !== undefined) return;
-      const pane = this.panes[at];
-      if (!stack || !pane) return pane?.show(null);
-      if (pane.view.get().stack?.id !== stack.id) this.put(at, stack, { window: rule?.window ?? null });
-      if (rule?.cine && stack.kind === 'clip' && pane.view.get().cine === 0) this.cine.set(pane, stack.rate || 15);
-    });
-    const cut = hung.findIndex((one) => one.rule?.cut);
-    if (name !== undefined && cut >= 0) void this.hangCuts(hung);
-  }
-
-  /** Panes of a protocol that want planes which the study does not bring. */
-  private async hangCuts(hung: ReturnType<typeof hang>): Promise<void> {
-    const source = this.panes[0]?.view.get().stack;
-    const made = source && canCut(source) ? await this.mpr.open(source, this.panes[0]?.view.get().index ?? 0) : null;
-    hung.forEach(({ stack, rule }, at) => {
-      if (!rule?.cut) return;
-      const plane = made?.find((one, place) => (place === 0 ? 'coronal' : 'sagittal') === rule.cut && one);
-      const given = plane ?? stack;
-      if (given) this.put(at, given);
-    });
+    hangStacks(this, name);
   }
 
   private known(stacks: Stack[], gone: string[]): void {
@@ -319,7 +276,7 @@ export class Engine implements PaneHost {
   windowed(pane: Pane): void {
     const { window, stack } = pane.view.get();
     if (window && stack && this.state.get().sync) {
-      const together = this.mpr.state.get() ? this.panes.filter((one) => one !== pane) : this.panesWith(pane, 'window');
+      const together = this.before ? this.panes.filter((one) => one !== pane) : this.panesWith(pane, 'window');
       for (const other of together) {
         if (other.view.get().stack?.modality === stack.modality) other.setWindow(window, false);
       }
@@ -371,30 +328,13 @@ export class Engine implements PaneHost {
 
   // --- planes
 
-  async toggleMpr(): Promise<boolean> {
-    if (this.mpr.state.get()) {
-      this.closeMpr();
-      return true;
-    }
-    const { stack, index } = this.active.view.get();
-    if (!stack || !canCut(stack)) return false;
-    const made = await this.mpr.open(stack, index);
-    if (!made || made.length < 2) return false;
-    this.touched = true;
-    this.before = { layout: this.state.get().layout, panes: this.panes.map((pane) => pane.capture()) };
-    const window = this.active.view.get().window;
-    this.setLayout(1, 3);
-    [stack, ...made].forEach((one, at) => this.put(at, one, { window, index: at === 0 ? index : Math.floor(one.frames.length / 2) }));
-    this.activate(0);
-    return true;
-  }
-
-  private closeMpr(): void {
+  closeMpr(): void {
     const before = this.before;
     this.mpr.close();
     this.panes.forEach((pane) => pane.view.patch({ cross: null }));
     this.before = null;
-    if (before) this.restore(before.layout, before.panes);
+    if (before) restorePanes(this, before.layout, before.panes);
+    else this.panes.filter((pane) => pane.view.get().stack?.id.includes('#')).forEach((pane) => pane.show(null));
   }
 
   /** Goes to a point in space in every pane that can show it. */
@@ -409,39 +349,7 @@ export class Engine implements PaneHost {
     if (this.mpr.state.get()) requestAnimationFrame(() => drawCross(this.panes.slice(0, 3)));
   }
 
-  /** Puts back panes as they were saved; true when anything could be shown. */
-  restore(layout: EngineState['layout'], states: readonly PaneState[]): boolean {
-    const stacks = this.library.stacks();
-    const found = states.map((state) => stacks.find((stack) => stack.id === state.stack) ?? null);
-    if (!found.some(Boolean)) return false;
-    this.setLayout(layout.rows, layout.columns);
-    found.forEach((stack, at) => {
-      const state = states[at];
-      if (!stack || !state) return this.panes[at]?.show(null);
-      const index = stack.frames.findIndex((frame) => frame.sop === state.sop && frame.frame === state.frame);
-      this.put(at, stack, index >= 0 ? { index, state } : { state });
-    });
-    return true;
-  }
-
   // --- what is aligned, tools, cine
-
-  /** Takes down that the pane in use and the others stand beside each other; again to forget it. */
-  alignHere(): void {
-    const a = this.active;
-    const stackA = a.view.get().stack;
-    if (!stackA) return;
-    const made: Alignment[] = [];
-    for (const pane of this.panes) {
-      const stackB = pane.view.get().stack;
-      if (pane === a || !stackB || stackB.id === stackA.id) continue;
-      made.push(align(stackA, a.view.get().index, stackB, pane.view.get().index));
-    }
-    const others = this.state.get().alignments.filter((pair) => !made.some((one) => (one.a === pair.a && one.b === pair.b) || (one.a === pair.b && one.b === pair.a)));
-    this.groups = [{ panes: this.panes.map((_, at) => at), share: ['scroll', 'window'] }];
-    this.state.patch({ alignments: [...others, ...made], sync: true });
-    this.onChanged();
-  }
 
   chooseTool(tool: ToolAction): void {
     chooseTool(this.group, tool, this.readOnly);
@@ -455,6 +363,15 @@ export class Engine implements PaneHost {
     this.rendering.render();
   }
 
+  /** Which panes scroll, window and zoom together. */
+  goTogether(groups: { panes: number[]; share: Share[] }[]): void {
+    this.groups = groups;
+  }
+
+  play(pane: Pane, rate: number): void {
+    this.cine.set(pane, rate);
+  }
+
   toggleCine(rate?: number): void {
     const pane = this.active;
     const { cine, stack } = pane.view.get();
@@ -466,120 +383,14 @@ export class Engine implements PaneHost {
     if (cine > 0) this.cine.set(this.active, Math.min(60, Math.max(1, cine * factor)));
   }
 
-  /** Puts the image on the screen among the key images, or takes it out. */
-  toggleKeyImage(): void {
-    const frame = this.active.shownFrame;
-    if (!frame || frame.imageId.startsWith('mrcut:') || this.readOnly) return;
-    const same = (key: KeyImage) => key.sop === frame.sop && key.frame === frame.frame;
-    const { keyImages } = this.state.get();
-    const next = keyImages.some(same)
-      ? keyImages.filter((key) => !same(key))
-      : [...keyImages, { study: frame.study, series: frame.series, sop: frame.sop, frame: frame.frame }];
-    this.state.patch({ keyImages: next });
-    this.onChanged();
-  }
-
-  /** Goes to the next key image after the one on the screen. */
-  nextKeyImage(): boolean {
-    const { keyImages } = this.state.get();
-    const frame = this.active.frame;
-    const at = keyImages.findIndex((key) => key.sop === frame?.sop && key.frame === frame?.frame);
-    const next = keyImages[(at + 1) % Math.max(1, keyImages.length)];
-    return next ? this.showImage(next) : false;
-  }
-
-  showImage(key: { series: string; sop: string; frame: number }): boolean {
-    for (const stack of this.library.stacks()) {
-      const index = stack.frames.findIndex((frame) => frame.sop === key.sop && frame.frame === key.frame);
-      if (index < 0) continue;
-      if (this.active.view.get().stack?.id === stack.id) this.active.goTo(index, 'hand');
-      else this.put(this.active.key, stack, { index });
-      return true;
-    }
-    return false;
-  }
-
   window(key: number): void {
     const pane = this.active;
     const preset = presetOf(pane.view.get().stack?.modality ?? '', pane.shownFrame ?? undefined, key);
     if (preset) pane.setWindow(preset);
   }
 
-  /** The next or previous stack into the pane in use. */
-  nextStack(by: 1 | -1): void {
-    const prior = this.active.view.get().stack?.prior ?? false;
-    const stacks = this.library.stacks().filter((stack) => stack.prior === prior && stack.kind !== 'document' && stack.kind !== 'unknown');
-    const at = stacks.findIndex((stack) => stack.id === this.active.view.get().stack?.id);
-    const next = stacks[at + by];
-    if (next) this.choose(this.active.key, next.id);
-  }
-
   /** Does what a key says; false for what the surface must do itself. */
   run(action: Action): boolean {
     return runAction(this, action);
   }
-}
-
-/** Without the empty panes at the end. */
-function trimmed(hung: ReturnType<typeof hang>): ReturnType<typeof hang> {
-  let count = hung.length;
-  while (count > 1 && hung[count - 1]?.stack === null) count -= 1;
-  return hung.slice(0, count);
-}
-
-/** The smallest grid for so many panes. */
-function gridFor(count: number): { rows: number; columns: number } {
-  const rows = count <= 2 ? 1 : count <= 8 ? 2 : 3;
-  return { rows, columns: Math.ceil(count / rows) };
-}
-
-/** What an action does to the engine. */
-function runAction(engine: Engine, action: Action): boolean {
-  const pane = engine.active;
-  const { index, stack } = pane.view.get();
-  const move = (to: number) => pane.goTo(to, 'hand');
-  if (action.startsWith('tool.')) engine.chooseTool(action as ToolAction);
-  else if (/^window\.\d$/.test(action)) engine.window(Number(action.slice(7)));
-  else {
-    const simple: Partial<Record<Action, () => void>> = {
-      'rotate.right': () => pane.rotate(90),
-      'rotate.left': () => pane.rotate(-90),
-      'flip.horizontal': () => pane.flip('flipHorizontal'),
-      'flip.vertical': () => pane.flip('flipVertical'),
-      invert: () => pane.invert(),
-      'zoom.in': () => pane.zoomBy(1.2),
-      'zoom.out': () => pane.zoomBy(1 / 1.2),
-      fit: () => pane.fit(),
-      reset: () => pane.reset(),
-      'window.auto': () => pane.autoWindow(),
-      'window.file': () => pane.fileWindow(),
-      'image.next': () => move(index + 1),
-      'image.previous': () => move(index - 1),
-      'image.next10': () => move(index + 10),
-      'image.previous10': () => move(index - 10),
-      'image.first': () => move(0),
-      'image.last': () => move((stack?.frames.length ?? 1) - 1),
-      'series.next': () => engine.nextStack(1),
-      'series.previous': () => engine.nextStack(-1),
-      'pane.next': () => engine.activate((pane.key + 1) % engine.panes.length),
-      'pane.previous': () => engine.activate((pane.key + engine.panes.length - 1) % engine.panes.length),
-      'cine.toggle': () => engine.toggleCine(),
-      'cine.faster': () => engine.changeCine(1.25),
-      'cine.slower': () => engine.changeCine(0.8),
-      'key.toggle': () => engine.toggleKeyImage(),
-      'key.next': () => engine.nextKeyImage(),
-      'marks.toggle': () => engine.toggleMarks(),
-      'overlay.toggle': () => engine.state.patch({ overlays: !engine.state.get().overlays }),
-      'mpr.toggle': () => void engine.toggleMpr(),
-      'sync.toggle': () => engine.toggleSync(),
-      'layout.1': () => engine.chooseLayout(1, 1),
-      'layout.2': () => engine.chooseLayout(1, 2),
-      'layout.4': () => engine.chooseLayout(2, 2),
-      'layout.protocol': () => engine.hang(engine.state.get().protocol ?? 'single'),
-    };
-    const run = simple[action];
-    if (!run) return false;
-    run();
-  }
-  return true;
 }

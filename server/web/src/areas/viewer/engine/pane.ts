@@ -1,51 +1,14 @@
 // One pane: its stack, where it stands in it, and how it is drawn. An image that is not there never holds anything up.
 import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
 
-import { length, lettersOf, minus } from '../dicom/geometry';
 import type { Frame, Stack } from '../dicom/model';
 import type { PaneState, Point } from '../types';
 
+import { onScreen } from './onScreen';
+import { defaultWindow, empty, isColour, type PaneHost, type PaneView } from './paneView';
+import { turn, zoomed } from './presentation';
 import { fileWindows, rangeOf, windowOf, type Window } from './presets';
-import type { Scheduler } from './schedule';
 import { Signal } from './signal';
-
-/** A line of another plane in this one, in pixels of the pane. */
-export interface CrossLine {
-  of: number;
-  from: [number, number];
-  to: [number, number];
-}
-
-export interface PaneView {
-  stack: Stack | null;
-  /** The image that is wanted. */
-  index: number;
-  /** The image on the screen; another than the wanted one while that is under way. */
-  shown: number | null;
-  failed: boolean;
-  window: Window | null;
-  invert: boolean;
-  /** Screen pixels for a pixel of the image. */
-  zoom: number;
-  pixelsPerMillimetre: number | null;
-  letters: { top: string; right: string; bottom: string; left: string } | null;
-  /** Pictures per second; 0 stands still. */
-  cine: number;
-  cross: { centre: [number, number]; lines: CrossLine[] } | null;
-}
-
-export interface PaneHost {
-  scheduler: Scheduler;
-  viewportOf(key: number): StackViewport | null;
-  scrolled(pane: Pane, before: number): void;
-  windowed(pane: Pane): void;
-  moved(pane: Pane): void;
-  shown(frame: Frame): void;
-}
-
-const empty: PaneView = {
-  stack: null, index: 0, shown: null, failed: false, window: null, invert: false, zoom: 1, pixelsPerMillimetre: null, letters: null, cine: 0, cross: null,
-};
 
 export class Pane {
   readonly view = new Signal<PaneView>(empty);
@@ -246,28 +209,18 @@ export class Pane {
     const { stack, index, invert } = this.view.get();
     const frame = stack?.frames[index];
     const viewport = this.placed ? this.viewport : null;
-    const how = viewport?.getViewPresentation();
     const camera = viewport?.getCamera();
-    const state: PaneState = {
+    return {
       stack: stack?.id ?? null,
       sop: frame?.sop ?? null,
       frame: frame?.frame ?? 1,
       window: this.ownWindow,
       invert,
-      rotation: how?.rotation ?? 0,
+      rotation: viewport?.getViewPresentation().rotation ?? 0,
       flipH: camera?.flipHorizontal === true,
       flipV: camera?.flipVertical === true,
-      ...this.zoomed(viewport),
+      ...zoomed(viewport, this.whole, this.fitted),
     };
-    return state;
-  }
-
-  /** How much larger than fitted, and moved by how many pixels of the fitted image; the same for graphics hardware and CPU. */
-  private zoomed(viewport: StackViewport | null): Pick<PaneState, 'zoom' | 'pan'> {
-    if (!viewport || this.fitted) return { zoom: 1, pan: [0, 0] };
-    const zoom = viewport.getZoom() / this.whole;
-    const [x, y] = viewport.getPan();
-    return { zoom, pan: [x / zoom, y / zoom] };
   }
 
   private apply(viewport: StackViewport, state: Partial<PaneState>): void {
@@ -275,13 +228,7 @@ export class Pane {
       this.ownWindow = state.window;
       viewport.setProperties({ voiRange: rangeOf(state.window) });
     }
-    if (state.invert !== undefined && state.invert !== (viewport.getProperties().invert === true)) viewport.setProperties({ invert: state.invert });
-    if (state.flipH) viewport.setCamera({ flipHorizontal: true });
-    if (state.flipV) viewport.setCamera({ flipVertical: true });
-    if (state.rotation) viewport.setViewPresentation({ rotation: state.rotation });
-    const { zoom = 1, pan = [0, 0] } = state;
-    if (zoom !== 1) viewport.setZoom(zoom * this.whole);
-    if (pan[0] !== 0 || pan[1] !== 0) viewport.setPan([pan[0] * zoom, pan[1] * zoom]);
+    turn(viewport, state, this.whole);
   }
 
   setWindow({ centre, width }: Window, tell = true): void {
@@ -434,57 +381,25 @@ export class Pane {
     if (!this.quiet) this.host.moved(this);
   };
 
-  /** Directions and scale as they are on the screen now; the same way for graphics hardware and CPU. */
+  /** Directions and scale as they are on the screen now. */
   private measure(): void {
     const viewport = this.viewport;
     const frame = this.shownFrame;
-    if (!viewport || !frame) return;
-    const { clientWidth: width, clientHeight: height } = viewport.element;
-    if (width === 0 || height === 0) return;
-    const middle = viewport.canvasToWorld([width / 2, height / 2]) as Point;
-    const right = minus(viewport.canvasToWorld([width / 2 + 50, height / 2]) as Point, middle);
-    const down = minus(viewport.canvasToWorld([width / 2, height / 2 + 50]) as Point, middle);
-    const across = length(right);
-    if (!(across > 0)) return;
-    const unit = (vector: Point): Point => [vector[0] / length(vector), vector[1] / length(vector), vector[2] / length(vector)];
-    const opposite = (vector: Point): Point => [-vector[0], -vector[1], -vector[2]];
-    const letters = frame.orientation
-      ? { right: lettersOf(unit(right)), left: lettersOf(opposite(unit(right))), bottom: lettersOf(unit(down)), top: lettersOf(opposite(unit(down))) }
-      : null;
+    const seen = viewport && frame ? onScreen(viewport, frame) : null;
+    if (!viewport || !seen) return;
     const before = this.view.get();
-    const zoom = (50 / across) * (frame.spacing?.[1] ?? 1);
     this.view.patch({
-      zoom: Math.abs(zoom - before.zoom) > 0.001 ? zoom : before.zoom,
-      pixelsPerMillimetre: frame.calibration === 'none' ? null : 50 / across,
-      letters: JSON.stringify(letters) === JSON.stringify(before.letters) ? before.letters : letters,
+      zoom: Math.abs(seen.zoom - before.zoom) > 0.001 ? seen.zoom : before.zoom,
+      pixelsPerMillimetre: seen.pixelsPerMillimetre,
+      letters: JSON.stringify(seen.letters) === JSON.stringify(before.letters) ? before.letters : seen.letters,
     });
-    const camera = viewport.getCamera();
+    const { flipHorizontal, flipVertical } = viewport.getCamera();
     const how = viewport.getViewPresentation();
     const camped = JSON.stringify([how.zoom, how.pan]);
     if (this.held && camped !== this.camped && !this.quiet) this.fitted = false;
     this.camped = camped;
     this.last = {
-      rotation: how.rotation ?? 0, flipH: camera.flipHorizontal === true, flipV: camera.flipVertical === true, invert: before.invert, ...this.zoomed(viewport),
+      rotation: how.rotation ?? 0, flipH: flipHorizontal === true, flipV: flipVertical === true, invert: before.invert, ...zoomed(viewport, this.whole, this.fitted),
     };
   }
-}
-
-export function isColour(stack: Stack | null): boolean {
-  const samples = stack?.frames[0]?.set['00280002']?.Value?.[0];
-  const kind = stack?.frames[0]?.set['00280004']?.Value?.[0];
-  return samples === 3 || kind === 'PALETTE COLOR';
-}
-
-/** Whether the images are stored with white as the least value: inverted is how they are meant. */
-export function isInverse(stack: Stack | null): boolean {
-  return stack?.frames[0]?.set['00280004']?.Value?.[0] === 'MONOCHROME1';
-}
-
-/** The window that a stack begins with: null leaves it to each image. */
-function defaultWindow(stack: Stack | null): Window | null {
-  const frame = stack?.frames[Math.floor((stack.frames.length - 1) / 2)];
-  if (!stack || !frame || isColour(stack)) return null;
-  const own = fileWindows(frame)[0];
-  if (stack.modality === 'CT') return own ? { centre: own.centre, width: own.width } : { centre: 50, width: 400 };
-  return stack.id.includes('#') && own ? { centre: own.centre, width: own.width } : null;
 }

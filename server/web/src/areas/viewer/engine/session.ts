@@ -5,6 +5,7 @@ import { annotation as annotations, Enums } from '@cornerstonejs/tools';
 import { readViewState } from '../state/viewState';
 import type { EcgMark, KeyImage, Mark, ViewState } from '../types';
 
+import { restorePanes } from './arrange';
 import type { Engine } from './engine';
 import { allMarks, putMarks, removeSelected } from './marks';
 
@@ -86,7 +87,7 @@ export class Session {
     // All of what was shown must be there again, else the protocol's layout stays until it is.
     if (wanted.length === 0 || !wanted.every((pane) => stacks.some((stack) => stack.id === pane.stack && stack.known))) return;
     this.arranged = true;
-    this.engine.touched = this.engine.restore(this.saved.layout, this.saved.panes);
+    this.engine.touched = restorePanes(this.engine, this.saved.layout, this.saved.panes);
   }
 
   /** Everything as it is now. */

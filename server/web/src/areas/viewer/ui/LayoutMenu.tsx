@@ -3,6 +3,7 @@ import { Popover } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
+import { chooseLayout } from '../engine/arrange';
 import type { Engine } from '../engine/engine';
 import { useSignal } from '../engine/signal';
 import { chooseDrawing, drawingChoice, type DrawingChoice } from '../engine/start';
@@ -42,7 +43,7 @@ function Choice({ engine, onChosen }: { engine: Engine; onChosen(): void }) {
             onMouseEnter={() => setOver([rows, columns])}
             onFocus={() => setOver([rows, columns])}
             onClick={() => {
-              engine.chooseLayout(rows, columns);
+              chooseLayout(engine, rows, columns);
               onChosen();
             }}
           />

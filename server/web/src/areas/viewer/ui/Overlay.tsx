@@ -5,7 +5,8 @@ import { dot, normalOf, planeOf, scaleBar } from '../dicom/geometry';
 import { dateText, number, personName, text, timeText } from '../dicom/json';
 import type { Frame } from '../dicom/model';
 import type { Engine } from '../engine/engine';
-import type { Pane, PaneView } from '../engine/pane';
+import type { Pane } from '../engine/pane';
+import type { PaneView } from '../engine/paneView';
 import { useSignal } from '../engine/signal';
 import { parseCut } from '../mpr/cuts';
 

@@ -4,9 +4,10 @@ import { useMemo, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import type { Action } from '../actions';
+import { alignHere } from '../engine/arrange';
 import type { Engine } from '../engine/engine';
 import { canCut } from '../engine/mprMode';
-import { isInverse } from '../engine/pane';
+import { isInverse } from '../engine/paneView';
 import { ctPresets, fileWindows } from '../engine/presets';
 import { usePart, useSignal } from '../engine/signal';
 import { drawing } from '../engine/start';
@@ -68,7 +69,7 @@ export function Toolbar({ engine, keymap, run, onSecondWindow, rail, onRail }: T
       <LayoutMenu engine={engine} />
       <Button {...said} action="mpr.toggle" icon="mpr" pressed={mpr !== null} disabled={mpr === null && !cuttable} />
       <Button {...said} action="sync.toggle" icon="sync" pressed={state.sync} />
-      {state.panes > 1 && !mpr && <Tool icon="align" text={t('viewer:toolbar.align')} keys={[]} onPress={() => engine.alignHere()} />}
+      {state.panes > 1 && !mpr && <Tool icon="align" text={t('viewer:toolbar.align')} keys={[]} onPress={() => alignHere(engine)} />}
       <Button {...said} action="overlay.toggle" icon="overlay" pressed={state.overlays} />
       <Button {...said} action="marks.toggle" icon="marks" pressed={state.marksShown} />
       <i />

@@ -1,0 +1,58 @@
+// What each action does to the engine.
+import type { Action } from '../actions';
+
+import { chooseLayout, nextStack, toggleMpr } from './arrange';
+import type { Engine } from './engine';
+import { nextKeyImage, toggleKeyImage } from './keyImages';
+import type { ToolAction } from './tools';
+
+/** Does what an action says; false for what the surface must do itself. */
+export function runAction(engine: Engine, action: Action): boolean {
+  const pane = engine.active;
+  const { index, stack } = pane.view.get();
+  const move = (to: number) => pane.goTo(to, 'hand');
+  if (action.startsWith('tool.')) engine.chooseTool(action as ToolAction);
+  else if (/^window\.\d$/.test(action)) engine.window(Number(action.slice(7)));
+  else {
+    const simple: Partial<Record<Action, () => void>> = {
+      'rotate.right': () => pane.rotate(90),
+      'rotate.left': () => pane.rotate(-90),
+      'flip.horizontal': () => pane.flip('flipHorizontal'),
+      'flip.vertical': () => pane.flip('flipVertical'),
+      invert: () => pane.invert(),
+      'zoom.in': () => pane.zoomBy(1.2),
+      'zoom.out': () => pane.zoomBy(1 / 1.2),
+      fit: () => pane.fit(),
+      reset: () => pane.reset(),
+      'window.auto': () => pane.autoWindow(),
+      'window.file': () => pane.fileWindow(),
+      'image.next': () => move(index + 1),
+      'image.previous': () => move(index - 1),
+      'image.next10': () => move(index + 10),
+      'image.previous10': () => move(index - 10),
+      'image.first': () => move(0),
+      'image.last': () => move((stack?.frames.length ?? 1) - 1),
+      'series.next': () => nextStack(engine, 1),
+      'series.previous': () => nextStack(engine, -1),
+      'pane.next': () => engine.activate((pane.key + 1) % engine.panes.length),
+      'pane.previous': () => engine.activate((pane.key + engine.panes.length - 1) % engine.panes.length),
+      'cine.toggle': () => engine.toggleCine(),
+      'cine.faster': () => engine.changeCine(1.25),
+      'cine.slower': () => engine.changeCine(0.8),
+      'key.toggle': () => toggleKeyImage(engine),
+      'key.next': () => nextKeyImage(engine),
+      'marks.toggle': () => engine.toggleMarks(),
+      'overlay.toggle': () => engine.state.patch({ overlays: !engine.state.get().overlays }),
+      'mpr.toggle': () => void toggleMpr(engine),
+      'sync.toggle': () => engine.toggleSync(),
+      'layout.1': () => chooseLayout(engine, 1, 1),
+      'layout.2': () => chooseLayout(engine, 1, 2),
+      'layout.4': () => chooseLayout(engine, 2, 2),
+      'layout.protocol': () => engine.hang(engine.state.get().protocol ?? 'single'),
+    };
+    const run = simple[action];
+    if (!run) return false;
+    run();
+  }
+  return true;
+}
