@@ -1,11 +1,10 @@
 // The upload as a whole, in its worker: what was taken, what waits for a person's word, what is under way.
 import { ENTRIES, REFUSAL, type Urgency } from './codes';
 import { cardOf, Desk } from './desk';
-import { findAll, holdStudy, mayRead } from './finding';
-import type { Instance } from './group';
+import { hashAll } from './hashing';
+import { findAll, holdStudy, isHeld, mayRead } from './finding';
 import { type Held, type Host, Line } from './line';
-import { decodeManifest, type Entry, proves } from './manifest';
-import type { Result } from './packing.worker';
+import { decodeManifest, proves } from './manifest';
 import { Pool } from './pool';
 import { Upload } from './sendings';
 import { forget, keep, look, recall } from './shelf';
@@ -13,7 +12,6 @@ import { type Ask, type LineState, type Snapshot, type Told, worst } from './vie
 import type { Welcome } from './wire';
 
 const SHOW_MS = 250;
-const HASHING = 4;
 const NO_LIMITS = { entries: ENTRIES, instanceBytes: Number.MAX_SAFE_INTEGER };
 
 export class Engine {
@@ -97,7 +95,9 @@ export class Engine {
       if (this.uploads.has(kept.id)) continue;
       const upload = Upload.recalled(kept);
       this.uploads.set(upload.id, upload);
-      if (upload.state === 'needsPermission' && (await mayRead(upload.roots))) granted.push(upload);
+      if (upload.state === 'committed') continue;
+      if (await isHeld(nameOf(upload))) void this.await(upload);
+      else if (await mayRead(upload.roots)) granted.push(upload);
     }
     await this.find(granted);
   }
@@ -112,6 +112,18 @@ export class Engine {
     this.desk.remove(key);
     await this.save(upload);
     await this.start(upload);
+  }
+
+  /** Another tab sends it: when that one is done or closed, it is looked at again. */
+  private async await(upload: Upload): Promise<void> {
+    upload.state = 'elsewhere';
+    const release = await holdStudy(nameOf(upload), () => undefined);
+    release();
+    if (upload.state !== 'elsewhere') return;
+    const kept = await look(upload.id);
+    if (!kept) this.uploads.delete(upload.id);
+    else if (await this.stillOpen(upload)) await this.restart(upload);
+    this.show();
   }
 
   private async save(upload: Upload): Promise<void> {
@@ -138,7 +150,7 @@ export class Engine {
 
   private async lock(upload: Upload, turn: number): Promise<boolean> {
     const before = upload.state;
-    const release = await holdStudy(`${upload.person}:${upload.card.uid}`, () => {
+    const release = await holdStudy(nameOf(upload), () => {
       if (upload.turn === turn) upload.state = 'elsewhere';
       this.show();
     });
@@ -170,38 +182,17 @@ export class Engine {
 
   /** Hashes every image and makes the manifest; false when nothing is left of the study, or it is no longer wanted. */
   private async announce(upload: Upload, turn: number): Promise<boolean> {
-    const instances = upload.instances.filter((one) => one !== null);
-    const entries: (Entry | null)[] = new Array<Entry | null>(instances.length).fill(null);
     upload.hashed = 0;
-    let next = 0;
-    const work = async () => {
-      while (next < instances.length && upload.turn === turn) {
-        const at = next;
-        next += 1;
-        const one = instances[at]!;
-        const result = await this.hash(one, upload.urgency);
-        upload.hashed += 1;
-        const { sop, sopClass, syntax, bytes } = one.facts;
-        if (result.did === 'hash' && result.bytes === bytes) entries[at] = { sop, sopClass, syntax, bytes, sha256: result.sha256 };
-        else upload.fault('unreadable', one.path);
-        this.show();
-      }
-    };
-    await Promise.all(Array.from({ length: HASHING }, work));
+    const { instances, entries } = await hashAll(this.pool, upload, () => upload.turn === turn, () => this.show());
     if (upload.turn !== turn) return false;
-    const whole = instances.filter((_, at) => entries[at] !== null);
-    if (whole.length === 0) {
+    if (instances.length === 0) {
       upload.state = 'failed';
       this.unlock(upload);
       return false;
     }
-    upload.announce(entries.filter((entry) => entry !== null), whole, `person:${this.person}`, Date.now() * 1_000, upload.id);
+    upload.announce(entries, instances, `person:${this.person}`, Date.now() * 1_000, upload.id);
     await this.save(upload);
     return upload.turn === turn;
-  }
-
-  private hash(one: Instance, urgency: number): Promise<Result> {
-    return this.pool.run({ do: 'hash', content: one.content, start: one.facts.start }, () => urgency);
   }
 
   private async pause(upload: Upload): Promise<void> {
@@ -397,4 +388,9 @@ export class Engine {
       limits: this.welcome ? { instanceBytes: this.welcome.instanceBytes, entries: this.welcome.entries } : null,
     };
   }
+}
+
+/** What a study goes by among the tabs of a person. */
+function nameOf(upload: Upload): string {
+  return `${upload.person}:${upload.card.uid}`;
 }

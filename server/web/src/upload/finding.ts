@@ -17,6 +17,13 @@ export function holdStudy(name: string, elsewhere: () => void): Promise<() => vo
   });
 }
 
+/** Whether a tab holds a study now. */
+export async function isHeld(name: string): Promise<boolean> {
+  if (!('locks' in navigator)) return false;
+  const { held } = await navigator.locks.query();
+  return held?.some((lock) => lock.name === `medrelay-upload:${name}`) ?? false;
+}
+
 /** Whether the browser lets these be read without asking a person. */
 export async function mayRead(roots: FileSystemHandle[]): Promise<boolean> {
   for (const root of roots) {

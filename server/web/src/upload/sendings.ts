@@ -161,7 +161,8 @@ export class Upload {
     const speed = this.state === 'sending' && span > 1_500 && recent ? (this.traffic.reduce((sum, one) => sum + one.bytes, 0) / span) * 1_000 : null;
     const shrunk = this.original > 0 ? Math.min(1.1, this.packed / this.original) : 1;
     const secondsLeft = speed && speed > 0 ? Math.ceil(((bytes - bytesThere) * shrunk) / speed) : null;
-    const { id, card, clinic, urgency, state, hashed, there, kept, committedAt, waitsForSpace } = this;
+    const { id, card, clinic, urgency, state, hashed, kept, committedAt, waitsForSpace } = this;
+    const there = state === 'committed' ? this.entries.length : this.there;
     return {
       id, card, clinic, urgency, state, hashed, there, bytesThere, bytes, speed, secondsLeft, kept, committedAt, waitsForSpace,
       entries: this.entries.length > 0 ? this.entries.length : card.instances,

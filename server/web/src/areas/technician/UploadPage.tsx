@@ -71,7 +71,7 @@ export function UploadPage() {
   const empty = drafts.length === 0 && sending.length === 0 && !taking;
   const troubled = line === 'broken' || line === 'signedOut' || line === 'notAllowed' || line === 'closed' || line === 'incompatible';
   return (
-    <main className="upload-page">
+    <div className="upload-page">
       <Typography.Title level={1} className="upload-title">
         {t('technician:upload.title')}
       </Typography.Title>
@@ -107,6 +107,6 @@ export function UploadPage() {
         </section>
       )}
       {skipped.length > 0 && <UploadSkipped skipped={skipped} />}
-    </main>
+    </div>
   );
 }

@@ -27,7 +27,7 @@ export function UploadProgress({ sending, line }: { sending: Sending; line: Snap
   const { id, state, there, entries, bytesThere, bytes, hashed } = sending;
   const done = state === 'committed';
   // Before the relay was asked nobody knows how far the study is.
-  const unknown = state === 'needsPermission' || state === 'needsFiles' || state === 'finding';
+  const unknown = state === 'needsPermission' || state === 'needsFiles' || state === 'finding' || state === 'elsewhere';
   const share = state === 'hashing' ? hashed / Math.max(1, entries) : bytes > 0 ? bytesThere / bytes : 0;
   const percent = done ? 100 : Math.min(99, Math.floor(share * 100));
   const shown = state === 'waiting' && line === 'broken' ? 'reconnecting' : state === 'sending' && line === 'broken' ? 'reconnecting' : state;
