@@ -32,8 +32,7 @@ export class Pane {
   }
 
   get frame(): Frame | null {
-    const { stack, index } = this.view.get();
-    return stack?.frames[index] ?? null;
+    return this.view.get().stack?.frames[this.view.get().index] ?? null;
   }
 
   get shownFrame(): Frame | null {
@@ -163,11 +162,8 @@ export class Pane {
       return;
     }
     try {
-      if (this.placed !== stack) {
-        await this.place(viewport, stack, there);
-      } else if (viewport.getCurrentImageIdIndex() !== there) {
-        await viewport.setImageIdIndex(there);
-      }
+      if (this.placed !== stack) await this.place(viewport, stack, there);
+      else if (viewport.getCurrentImageIdIndex() !== there) await viewport.setImageIdIndex(there);
     } catch {
       // The image went while it was put up (memory, another stack): the next arrival draws again.
       return;

@@ -17,7 +17,7 @@ export function LayoutMenu({ engine }: { engine: Engine }) {
   const { t } = useTranslation('viewer');
   const [open, setOpen] = useState(false);
   return (
-    <Popover open={open} onOpenChange={setOpen} trigger="click" placement="bottom" content={open ? <Choice engine={engine} onChosen={() => setOpen(false)} /> : null}>
+    <Popover open={open} onOpenChange={setOpen} trigger="click" placement="bottom" destroyOnHidden content={<Choice engine={engine} onChosen={() => setOpen(false)} />}>
       <button type="button" className="mrv-tool" aria-label={t('viewer:toolbar.layout')} title={t('viewer:toolbar.layout')} aria-haspopup="dialog" aria-expanded={open}>
         <Icon name="layout" />
       </button>
