@@ -53,7 +53,7 @@ export function AccountMenu({ me, named, onSignOut }: { me: Me; named: boolean; 
   return (
     <Dropdown menu={{ items, onClick: ({ key }) => pick(key) }} trigger={['click']} placement="bottomRight">
       <Button type="text" icon={<UserOutlined aria-hidden />} aria-haspopup="menu" aria-label={t('common:shell.accountOf', { name: me.name })}>
-        {named ? (role ? `${me.name} · ${t(`common:role.${role}`)}` : me.name) : null}
+        {named ? <span className="account-name">{role ? `${me.name} · ${t(`common:role.${role}`)}` : me.name}</span> : null}
       </Button>
     </Dropdown>
   );
