@@ -2,13 +2,15 @@
 import { CheckCircleFilled, CloseCircleFilled, MinusOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
-import { Alert, App, Button, Card, Input, Skeleton } from 'antd';
+import { Alert, App, Button, Card, Descriptions, Input, Skeleton } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { PageTitle } from '@/app/PageTitle';
 import { queries } from '@/app/queries';
 import { request } from '@/api/request';
+import { PatientName, SexAge } from '@/shared/PatientName';
+import { dicomDay, moment } from '@/shared/time';
 import { Nothing, plainWords, Trouble } from '@/shared/Trouble';
 
 import { everything } from '../parts/paged';
@@ -93,12 +95,22 @@ export function UnmatchedStudy() {
   const wanted = text.trim().toLowerCase();
   const all = ranked(study.data, orders.data ?? []);
   const found = wanted === '' ? all : all.filter(({ order }) => [order.patient_name, order.patient_id, order.number, order.accession ?? ''].some((value) => value.toLowerCase().includes(wanted)));
+  const known = study.data;
+  const identity = [
+    { key: 'name', label: t('admin:column.patient'), children: <PatientName name={known.patient_name} /> },
+    { key: 'who', label: t('admin:column.sexAge'), children: <SexAge sex={known.patient_sex} birth={known.patient_birth_date} on={known.study_date ?? null} /> },
+    { key: 'id', label: t('admin:column.patientId'), children: known.patient_id || '–' },
+    { key: 'study', label: t('admin:column.study'), children: [known.modality, known.body_part, known.description, dicomDay(known.study_date)].filter(Boolean).join(' · ') },
+    { key: 'accession', label: t('admin:unmatched.field.accession'), children: known.accession ?? '–' },
+    { key: 'came', label: t('admin:column.arrived'), children: moment(known.last_at) },
+  ];
   return (
     <div className="page">
       <PageTitle title={t('admin:unmatched.one')} lead={`${nameOf(clinic)} · ${t(`admin:trouble.${study.data.trouble ?? 'none'}`)}`} actions={<Link to="/unmatched">{t('admin:back')}</Link>} />
       {study.data.trouble === 'no_agreement' && <Alert type="warning" showIcon title={t('admin:unmatched.noAgreement')} style={{ marginBottom: 12 }} />}
       {study.data.order && <Alert type="success" showIcon title={t('admin:unmatched.already')} style={{ marginBottom: 12 }} />}
       {fault && <Alert role="alert" type="error" showIcon title={fault} style={{ marginBottom: 12 }} />}
+      <Descriptions size="small" column={{ xs: 1, md: 3 }} items={identity} style={{ marginBottom: 12 }} />
       <Input.Search allowClear placeholder={t('admin:unmatched.search')} aria-label={t('admin:unmatched.search')} value={text} onChange={(event) => setText(event.target.value)} style={{ maxWidth: 420, marginBottom: 12 }} />
       {orders.isError && <Trouble error={orders.error} retry={() => void orders.refetch()} />}
       {orders.isPending && <Skeleton active />}
