@@ -1,6 +1,6 @@
 // One case: images and report side by side, the request in sight, everything that can be done with it. Its address has only its id.
 import { useNavigate, useParams } from '@tanstack/react-router';
-import { Button, Grid, Segmented, Skeleton, Tabs } from 'antd';
+import { Button, Grid, Segmented, Select, Skeleton, Tabs } from 'antd';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -155,7 +155,13 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
   ];
   const pane = (
     <section className="case-pane" aria-label={t('reader:pane.label')}>
-      <Tabs size="small" activeKey={tab} onChange={setTab} items={panes} />
+      <Tabs
+        size="small"
+        activeKey={tab}
+        onChange={setTab}
+        items={panes}
+        renderTabBar={narrow ? () => <Select value={tab} aria-label={t('reader:pane.label')} options={panes.map(({ key, label }) => ({ value: key, label }))} onChange={setTab} style={{ margin: '6px 0' }} /> : undefined}
+      />
     </section>
   );
   const viewer = (

@@ -1,6 +1,6 @@
 // The queue: what waits, in the order in which it should be read, and the next case as the first thing to do.
 import { ForwardOutlined } from '@ant-design/icons';
-import { Button, Grid, Tabs, Tooltip } from 'antd';
+import { Button, Grid, Select, Tabs, Tooltip } from 'antd';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -102,7 +102,11 @@ export function QueuePage() {
             </Button>
           </Tooltip>
         )}
-        <Tabs activeKey={tab} items={tabs} onChange={(name) => setTab(readTab(name))} style={{ minWidth: 0, flex: '1 1 300px' }} tabBarStyle={{ margin: 0 }} aria-label={t('reader:queue.parts')} />
+        {narrow ? (
+          <Select value={tab} style={{ flex: 1 }} aria-label={t('reader:queue.parts')} options={tabs.map(({ key, label }) => ({ value: key, label }))} onChange={setTab} />
+        ) : (
+          <Tabs activeKey={tab} items={tabs} onChange={(name) => setTab(readTab(name))} style={{ minWidth: 0, flex: '1 1 300px' }} tabBarStyle={{ margin: 0 }} aria-label={t('reader:queue.parts')} />
+        )}
         {counts && reads && (
           <span className="queue-own quiet">
             {counts.signed_today !== undefined && `${t('reader:queue.signedToday', { count: counts.signed_today })} · `}
