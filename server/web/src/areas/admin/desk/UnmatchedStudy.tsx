@@ -40,7 +40,7 @@ function Compared({ candidate, onChoose, busy }: { candidate: Candidate; onChoos
           </tr>
         </thead>
         <tbody>
-          {candidate.fields.map((field) => (
+          {candidate.fields.filter((field) => field.name !== 'uid' || field.same !== null).map((field) => (
             <tr key={field.name}>
               <th scope="row">{t(`admin:unmatched.field.${field.name}`)}</th>
               <td>{field.study || '–'}</td>
