@@ -34,7 +34,7 @@ export default function ViewerRoot(props: ViewerProps) {
   report.current = second.tell;
 
   useEffect(() => {
-    const engine = new Engine(latest.current.studies, readOnly);
+    const engine = new Engine(latest.current.studies, latest.current.readOnly ?? false);
     const session = new Session(engine, (state) => {
       latest.current.onAnnotations?.(state);
       report.current(state);
@@ -48,7 +48,9 @@ export default function ViewerRoot(props: ViewerProps) {
       engine.stop();
       setRunning(null);
     };
-  }, [uids, readOnly]);
+  }, [uids]);
+
+  useEffect(() => running?.engine.setReadOnly(readOnly), [running, readOnly]);
 
   useEffect(() => {
     if (props.annotations) running?.session.take(props.annotations);
@@ -87,6 +89,8 @@ function Surface({ engine, session, studies, keymap: name, keyChanges, pixelsPer
   const layout = usePart(engine.state, (state) => state.layout);
   const panes = usePart(engine.state, (state) => state.panes);
   const active = usePart(engine.state, (state) => state.active);
+  // Who may mark changes what the panes and the tool bar offer.
+  usePart(engine.state, (state) => state.readOnly);
   const [help, setHelp] = useState(false);
   const [rail, setRail] = useState(true);
   const box = useRef<HTMLDivElement>(null);

@@ -17,7 +17,6 @@ import { hangStacks } from './hangStacks';
 import { Mpr } from './mprMode';
 import { Pane } from './pane';
 import type { PaneHost } from './paneView';
-import { presetOf } from './presets';
 import { Scheduler, type Progress } from './schedule';
 import { Signal } from './signal';
 import { drawing, imageBudget, startCornerstone } from './start';
@@ -33,6 +32,7 @@ export interface EngineState {
   overlays: boolean;
   marksShown: boolean;
   sync: boolean;
+  readOnly: boolean;
   protocol: string | null;
   keyImages: KeyImage[];
   alignments: Alignment[];
@@ -69,7 +69,7 @@ export class Engine implements PaneHost {
 
   constructor(
     private studies: readonly StudyRef[],
-    readonly readOnly: boolean,
+    readOnly: boolean,
   ) {
     startCornerstone();
     count += 1;
@@ -79,7 +79,7 @@ export class Engine implements PaneHost {
     const budget = imageBudget();
     this.scheduler = new Scheduler(budget, (stack, index) => this.arrived(stack, index), (stack) => this.progressed(stack));
     this.state = new Signal<EngineState>({
-      layout: { rows: 1, columns: 1 }, panes: 1, active: 0, tool: 'tool.window', overlays: true, marksShown: true, sync: true, protocol: null, keyImages: [], alignments: [],
+      layout: { rows: 1, columns: 1 }, panes: 1, active: 0, tool: 'tool.window', overlays: true, marksShown: true, sync: true, readOnly, protocol: null, keyImages: [], alignments: [],
     });
     this.panes = [new Pane(0, this)];
     this.library = new Library(studies, (stacks, gone) => this.known(stacks, gone));
@@ -88,6 +88,16 @@ export class Engine implements PaneHost {
     chooseTool(this.group, 'tool.window', readOnly);
     this.offDrawing = drawing.follow(() => this.panes.forEach((pane) => pane.startOver()));
     this.resizes = new ResizeObserver(() => this.resized());
+  }
+
+  get readOnly(): boolean {
+    return this.state.get().readOnly;
+  }
+
+  /** Somebody took the case, or gave it back: the images stay as they are. */
+  setReadOnly(readOnly: boolean): void {
+    this.state.patch({ readOnly });
+    chooseTool(this.group, this.state.get().tool, readOnly);
   }
 
   /** Begins to fetch and show. */
@@ -381,12 +391,6 @@ export class Engine implements PaneHost {
   changeCine(factor: number): void {
     const { cine } = this.active.view.get();
     if (cine > 0) this.cine.set(this.active, Math.min(60, Math.max(1, cine * factor)));
-  }
-
-  window(key: number): void {
-    const pane = this.active;
-    const preset = presetOf(pane.view.get().stack?.modality ?? '', pane.shownFrame ?? undefined, key);
-    if (preset) pane.setWindow(preset);
   }
 
   /** Does what a key says; false for what the surface must do itself. */

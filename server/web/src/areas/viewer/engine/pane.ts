@@ -111,8 +111,7 @@ export class Pane {
   /** The pixels of the image on the screen have changed (a plane that is cut out of more slices than before). */
   redrawWith(image: Types.IImage): void {
     const viewport = this.viewport;
-    if (!viewport || this.placed === null) return;
-    viewport.renderImageObject(image);
+    if (this.placed) viewport?.renderImageObject(image);
   }
 
   /** Draws again from nothing, with the state as it was (the graphics have changed). */

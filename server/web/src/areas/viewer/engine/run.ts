@@ -4,6 +4,7 @@ import type { Action } from '../actions';
 import { chooseLayout, nextStack, toggleMpr } from './arrange';
 import type { Engine } from './engine';
 import { nextKeyImage, toggleKeyImage } from './keyImages';
+import { presetOf } from './presets';
 import type { ToolAction } from './tools';
 
 /** Does what an action says; false for what the surface must do itself. */
@@ -12,7 +13,7 @@ export function runAction(engine: Engine, action: Action): boolean {
   const { index, stack } = pane.view.get();
   const move = (to: number) => pane.goTo(to, 'hand');
   if (action.startsWith('tool.')) engine.chooseTool(action as ToolAction);
-  else if (/^window\.\d$/.test(action)) engine.window(Number(action.slice(7)));
+  else if (/^window\.\d$/.test(action)) chooseWindow(engine, Number(action.slice(7)));
   else {
     const simple: Partial<Record<Action, () => void>> = {
       'rotate.right': () => pane.rotate(90),
@@ -55,4 +56,11 @@ export function runAction(engine: Engine, action: Action): boolean {
     run();
   }
   return true;
+}
+
+/** The window of a key, where the image has one for it. */
+function chooseWindow(engine: Engine, key: number): void {
+  const pane = engine.active;
+  const preset = presetOf(pane.view.get().stack?.modality ?? '', pane.shownFrame ?? undefined, key);
+  if (preset) pane.setWindow(preset);
 }
