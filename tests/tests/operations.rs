@@ -284,7 +284,7 @@ async fn statistics(relay: &mut Relay) -> Result<()> {
     labels.sort_by_key(Value::to_string);
     assert_eq!(labels, [json!(Place::ClinicB.name()), json!(Place::ClinicA.name())]);
     let readers: Value = coordinator.get(&ask("reader")).await?;
-    assert_eq!(keys(&readers), [verifier.id.clone()]);
+    assert_eq!(keys(&readers), std::slice::from_ref(&verifier.id));
     assert_eq!((&rows(&readers)[0]["cases"], &readers["total"]["cases"]), (&json!(3), &json!(4)));
     assert_eq!(keys(&coordinator.get(&ask("modality")).await?), ["CT"]);
 

@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 
 import { FrameViewer } from '@/areas/viewer';
 import { Countdown } from '@/shared/Countdown';
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { StageTag } from '@/shared/StageTag';
@@ -59,7 +60,7 @@ function Head({ detail }: { detail: CaseDetail }) {
         <h1>
           <PatientName name={study.patient_name} /> <SexAge sex={study.patient_sex} birth={study.patient_birth_date} on={study.study_date} />
         </h1>
-        <div className="quiet">{[study.modality, study.description, dicomDay(study.study_date), detail.number].filter(Boolean).join(' · ')}</div>
+        <div className="quiet"><Parts of={[study.modality, study.description, dicomDay(study.study_date), detail.number]} /></div>
       </div>
       <Flex gap="small" align="center" wrap>
         <PriorityTag priority={detail.case.priority} />

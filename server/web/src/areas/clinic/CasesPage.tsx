@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next';
 
 import { useArrivals, type Arriving } from '@/app/live';
 import { Countdown } from '@/shared/Countdown';
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { ArrivingRing, CriticalTag, StageTag } from '@/shared/StageTag';
@@ -71,7 +72,7 @@ function Who({ line }: { line: CaseLine }) {
       </strong>{' '}
       <SexAge sex={line.patient_sex} birth={line.patient_birth_date} on={line.study_date} />
       <div className="quiet">
-        {[line.case.modality, line.description ?? line.body_part, dicomDay(line.study_date), line.number].filter(Boolean).join(' · ')}
+        <Parts of={[line.case.modality, line.description ?? line.body_part, dicomDay(line.study_date), line.number]} />
       </div>
     </div>
   );
@@ -166,7 +167,7 @@ function StudyName({ study }: { study: Study }) {
       <strong>
         <PatientName name={study.patient_name} />
       </strong>
-      <div className="quiet">{[study.modality, study.description, dicomDay(study.study_date)].filter(Boolean).join(' · ')}</div>
+      <div className="quiet"><Parts of={[study.modality, study.description, dicomDay(study.study_date)]} /></div>
     </div>
   );
 }

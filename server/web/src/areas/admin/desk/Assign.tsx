@@ -8,6 +8,7 @@ import { useHappened } from '@/app/live';
 import { PageTitle } from '@/app/PageTitle';
 import { queries } from '@/app/queries';
 import { Countdown } from '@/shared/Countdown';
+import { Parts } from '@/shared/Parts';
 import { PatientName } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { Nothing, plainWords, Trouble } from '@/shared/Trouble';
@@ -71,7 +72,7 @@ export function Assign() {
     },
     { key: 'priority', title: t('admin:column.priority'), render: (line) => <PriorityTag priority={line.case.priority} /> },
     { key: 'patient', title: t('admin:column.patient'), render: (line) => <PatientName name={line.patient} /> },
-    { key: 'study', title: t('admin:column.study'), render: (line) => [line.case.modality, line.body_part].filter(Boolean).join(' · ') },
+    { key: 'study', title: t('admin:column.study'), render: (line) => <Parts of={[line.case.modality, line.body_part]} /> },
     { key: 'clinic', title: t('admin:column.clinic'), render: (line) => line.clinic_name },
     { key: 'left', title: t('admin:column.limit'), render: (line) => <Countdown from={line.case.opened_at} due={line.case.deadline} /> },
     {

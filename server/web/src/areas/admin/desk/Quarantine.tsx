@@ -7,6 +7,7 @@ import { useHappened } from '@/app/live';
 import { PageTitle } from '@/app/PageTitle';
 import { queries } from '@/app/queries';
 import { ConfirmText } from '@/shared/ConfirmText';
+import { Parts } from '@/shared/Parts';
 import { moment } from '@/shared/time';
 import { Nothing } from '@/shared/Trouble';
 
@@ -34,7 +35,7 @@ export function Quarantine() {
     { key: 'uid', title: t('admin:quarantine.uid'), render: (held) => <span style={{ fontSize: 12, overflowWrap: 'anywhere' }}>{held.study_uid}</span> },
     { key: 'at', title: t('admin:column.arrived'), render: (held) => moment(held.received_at) },
     settled
-      ? { key: 'settled', title: t('admin:quarantine.decision'), render: (held) => [held.settled_reason, held.settled_by_name, held.settled_at ? moment(held.settled_at) : ''].filter(Boolean).join(' · ') }
+      ? { key: 'settled', title: t('admin:quarantine.decision'), render: (held) => <Parts of={[held.settled_reason, held.settled_by_name, held.settled_at ? moment(held.settled_at) : '']} /> }
       : { key: 'todo', title: t('admin:quarantine.todo'), render: (held) => t(`admin:quarantine.advice.${held.reason}`) },
     ...(settled ? [] : [{ key: 'do', title: '', render: (held: Held) => <Button size="small" onClick={() => setOpen(held)}>{t('admin:quarantine.settle')}</Button> }]),
   ];

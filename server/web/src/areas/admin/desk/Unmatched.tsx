@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { useHappened } from '@/app/live';
 import { PageTitle } from '@/app/PageTitle';
 import { queries } from '@/app/queries';
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { dicomDay, shortMoment } from '@/shared/time';
 import { Nothing } from '@/shared/Trouble';
@@ -33,7 +34,7 @@ export function Unmatched() {
     { key: 'patient', title: t('admin:column.patient'), main: true, render: (study) => <PatientName name={study.patient_name} /> },
     { key: 'who', title: t('admin:column.sexAge'), render: (study) => <SexAge sex={study.patient_sex} birth={study.patient_birth_date} on={study.study_date ?? null} /> },
     { key: 'number', title: t('admin:column.patientId'), render: (study) => study.patient_id },
-    { key: 'study', title: t('admin:column.study'), render: (study) => [study.modality, study.body_part ?? study.description, dicomDay(study.study_date)].filter(Boolean).join(' · ') },
+    { key: 'study', title: t('admin:column.study'), render: (study) => <Parts of={[study.modality, study.body_part ?? study.description, dicomDay(study.study_date)]} /> },
     { key: 'clinic', title: t('admin:column.clinic'), render: (study) => nameOf(study.clinic) },
     { key: 'came', title: t('admin:column.arrived'), render: (study) => shortMoment(study.last_at) },
     { key: 'why', title: t('admin:column.reason'), render: (study) => t(`admin:trouble.${study.trouble ?? 'none'}`) },

@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 
 import { queries } from '@/app/queries';
 import { Countdown } from '@/shared/Countdown';
+import { Parts } from '@/shared/Parts';
 import { PatientName } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { StageTag } from '@/shared/StageTag';
@@ -37,7 +38,7 @@ export function LineList({ items, answer, kind }: { items: Line[]; answer: Answe
     { key: 'number', title: t('admin:column.case'), main: true, render: (line) => line.number },
     { key: 'priority', title: t('admin:column.priority'), render: (line) => <PriorityTag priority={line.case.priority} /> },
     { key: 'patient', title: t('admin:column.patient'), render: (line) => <PatientName name={line.patient} /> },
-    { key: 'study', title: t('admin:column.study'), render: (line) => [line.case.modality, line.body_part].filter(Boolean).join(' · ') },
+    { key: 'study', title: t('admin:column.study'), render: (line) => <Parts of={[line.case.modality, line.body_part]} /> },
     { key: 'clinic', title: t('admin:column.clinic'), render: (line) => line.clinic_name },
     { key: 'stage', title: t('admin:column.stage'), render: (line) => <StageTag stage={line.case.stage} note={line.returned ? returnWord(line.returned.code) : null} /> },
     kind === 'returned'
@@ -115,7 +116,7 @@ export function StudyList({ items, answer }: { items: Study[]; answer: Answer<St
   const { nameOf } = usePlaces();
   const columns: Column<Study>[] = [
     { key: 'patient', title: t('admin:column.patient'), main: true, render: (study) => <PatientName name={study.patient_name} /> },
-    { key: 'study', title: t('admin:column.study'), render: (study) => [study.modality, study.body_part, dicomDay(study.study_date)].filter(Boolean).join(' · ') },
+    { key: 'study', title: t('admin:column.study'), render: (study) => <Parts of={[study.modality, study.body_part, dicomDay(study.study_date)]} /> },
     { key: 'clinic', title: t('admin:column.clinic'), render: (study) => nameOf(study.clinic) },
     { key: 'why', title: t('admin:column.reason'), render: (study) => t(`admin:trouble.${study.trouble ?? 'none'}`) },
     { key: 'do', title: '', render: (study) => <Link to={`/unmatched/${study.id}`}>{t('admin:unmatched.open')}</Link> },

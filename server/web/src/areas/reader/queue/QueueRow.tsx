@@ -3,6 +3,7 @@ import { memo, type KeyboardEvent, type MouseEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { Countdown } from '@/shared/Countdown';
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { ArrivingRing, CriticalTag, StageTag } from '@/shared/StageTag';
@@ -114,7 +115,7 @@ export const QueueRow = memo(function QueueRow({ line, place, top, height, chose
             <PriorityTag priority={line.case.priority} /> <strong><PatientName name={line.patient} /></strong> <SexAge sex={line.patient_sex} birth={line.patient_birth_date} on={line.study_date ?? null} />
           </div>
           <div>
-            {line.case.modality} · {line.description || line.body_part} · {line.clinic_name}
+            <Parts of={[line.case.modality, line.description || line.body_part, line.clinic_name]} />
           </div>
           <div className="queue-card-end">
             <StageTag stage={line.case.stage} note={noteOf(line)} /> <Countdown from={line.case.opened_at} due={line.case.deadline} /> <CriticalTag critical={line.critical ?? 'none'} />
