@@ -4,11 +4,14 @@ import { readFileSync } from 'node:fs';
 
 import { filesBelow, text } from './harness.mjs';
 
-/** Fills the order form of the only card and sends the study. */
-export async function order(at, question = '咳嗽三天，有无肺炎？') {
+/** Fills the order form of the only card, with reasons where it wants them, and sends the study. */
+export async function order(at, question = '咳嗽三天，有无肺炎？', history = '') {
   const card = at.locator('article.study-card').filter({ has: at.locator('form.order-form') }).first();
   await card.waitFor({ timeout: 120_000 });
   await card.getByLabel(text('technician:order.question')).fill(question);
+  if (history !== '') await card.getByLabel(text('technician:order.history')).fill(history);
+  const reason = card.getByLabel(text('technician:order.reason'));
+  if ((await reason.count()) > 0) await reason.fill('合成影像，已核对');
   await card.getByRole('button', { name: text('technician:order.send') }).click();
 }
 
