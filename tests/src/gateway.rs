@@ -408,7 +408,9 @@ impl Line {
             }
         };
         let Self { carrier, ends, .. } = self;
+        // What was said before the end comes before the end.
         tokio::select! {
+            biased;
             message = carrier.receive() => Happened::Message(message),
             stream = carrier.accept() => Happened::Stream(stream),
             Some(ended) = ends.recv() => Happened::Ended(ended),

@@ -117,6 +117,19 @@ async fn a_revoked_gateway_is_cut_off_and_says_so() -> Result<()> {
     site.stop().await
 }
 
+/// The only case in the queue; it opens when the study has been matched.
+async fn queued(reader: &Api) -> Result<String> {
+    let begun = Instant::now();
+    loop {
+        let queue = reader.get("/api/v1/queue").await?;
+        if let Ok(case) = text(&queue["items"][0]["case"], "id") {
+            return Ok(case);
+        }
+        ensure!(begun.elapsed() < PATIENCE, "no case: {queue}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 async fn sign(reader: &Api, case: &str) -> Result<()> {
     let claim = reader.post(&format!("/api/v1/cases/{case}/claim"), json!({})).await?;
     let held = json!({
@@ -141,8 +154,7 @@ async fn what_the_centre_writes_is_at_the_clinic_within_seconds() -> Result<()> 
     }
     gateway.command(&["send", "--wait", "0", &folder.to_string_lossy()]).ok();
     gateway.wait_until_committed(1, PATIENCE).await?;
-    let queue = people.reader.get("/api/v1/queue").await?;
-    let case = text(&queue["items"][0]["case"], "id")?;
+    let case = queued(&people.reader).await?;
 
     let item = |kind: &'static str| {
         move |status: &Value| {

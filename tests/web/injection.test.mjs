@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { rewrite } from './dicom.mjs';
 import { browser, filesBelow, page, phantom, Relay, signIn, text, until } from './harness.mjs';
 import { guard, judge, Plants } from './hostile.mjs';
-import { addressesOf, SIZES } from './pages.mjs';
+import { addressesOf, settled, SIZES } from './pages.mjs';
 import { order, studyAt } from './sending.mjs';
 
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
@@ -39,18 +39,6 @@ after(async () => {
   await relay?.stop();
   rmSync(scratch, { recursive: true, force: true });
 });
-
-/** Waits until a page no longer changes; its live streams never end. */
-async function still(at) {
-  await at.waitForLoadState('domcontentloaded');
-  let before = null;
-  for (let turn = 0; turn < 20; turn += 1) {
-    await at.waitForTimeout(200);
-    const now = await at.evaluate(() => document.body.innerText.length).catch(() => null);
-    if (now !== null && now === before && turn > 1) return;
-    before = now;
-  }
-}
 
 /** A study whose texts are hostile; `kind` is a letter for its marks. */
 function study(kind, uid) {
@@ -98,7 +86,7 @@ async function upload(at, kind, uid) {
   const folder = study(kind, uid);
   await at.getByTestId('folder').setInputFiles(folder);
   await at.locator('form.order-form').first().waitFor();
-  await still(at);
+  await settled(at);
   const problems = await judge(at, plants);
   await order(at, plants.text(`Q${kind}0`, { most: 300, turns: true }), plants.text(`H${kind}0`, { most: kind === 'B' ? 9_900 : 300, turns: true }));
   const technician = await relay.api('tech2');
@@ -106,7 +94,7 @@ async function upload(at, kind, uid) {
     const one = await studyAt(technician, `2.25.${uid}`);
     return one?.stage === 'complete' && one;
   });
-  await still(at);
+  await settled(at);
   problems.push(...(await judge(at, plants)));
   const written = (await technician.get('/api/v1/orders?limit=50')).items.find((one) => one.study_uid === found.uid);
   const name = encodeURIComponent(plants.text(`A${kind}0`, { split: false }).replaceAll('/', ':'));
@@ -152,7 +140,7 @@ test('files with hostile names and texts, on the way up', async () => {
   await at.getByTestId('folder').setInputFiles(odd);
   await at.locator('article.study-card').first().waitFor();
   for (const fold of await at.locator('.ant-collapse-header').all()) await fold.click();
-  await still(at);
+  await settled(at);
   const problems = await judge(at, plants);
   await at.getByRole('button', { name: text('technician:study.discard') }).first().click();
   for (const [kind, uid] of [['A', 501], ['B', 502], ['C', 503], ['E', 504]]) problems.push(...(await upload(at, kind, uid)));
@@ -173,7 +161,7 @@ for (const [login, size] of VISITS) {
     if (more) addresses.push(...['A', 'B', 'C', 'E'].map((kind) => `/${more}/${made[kind]}`));
     for (const path of new Set(addresses)) {
       await at.goto(relay.url + path);
-      await still(at);
+      await settled(at);
       problems.push(...(await judge(at, plants)).map((one) => `${path.replace(/[0-9a-f-]{36}/, 'one')}: ${one}`));
     }
     await at.context().close();
@@ -190,7 +178,7 @@ test('an address that would lead elsewhere', async () => {
     await at.locator('input[autocomplete="current-password"]').fill('sample-data-only-2026');
     await at.locator('button[type="submit"]').click();
     await at.waitForURL((url) => url.pathname !== '/sign-in');
-    await still(at);
+    await settled(at);
     assert.equal(new URL(at.url()).origin, relay.url);
     assert.deepEqual(await judge(at, plants), []);
     await at.context().clearCookies();

@@ -50,9 +50,9 @@ export async function addressesOf(started, relay, login, made) {
 async function explore(started, relay, login, made) {
   const at = await page(started, SIZES.desk);
   await signIn(at, relay, login);
-  await settled(at);
+  await at.locator('nav a[href^="/"]').first().waitFor();
   // Lines of a group are made when it is opened.
-  const groups = at.locator('nav .ant-menu-submenu-title');
+  const groups = at.locator('nav .ant-menu-submenu-title:not([aria-disabled="true"])');
   for (let place = 0; place < (await groups.count()); place += 1) {
     await groups.nth(place).hover();
     await at.waitForTimeout(500);
@@ -71,11 +71,17 @@ async function explore(started, relay, login, made) {
   return [...addresses].sort();
 }
 
-/** Waits until a page has stopped asking for things; live streams never stop, so not for ever. */
+/** Waits until a page no longer changes and waits for nothing: its live streams never end, so not for silence on the line. */
 export async function settled(at) {
   await at.waitForLoadState('domcontentloaded');
-  await at.waitForLoadState('networkidle', { timeout: 4000 }).catch(() => undefined);
-  await at.waitForTimeout(250);
+  let before = null;
+  let same = 0;
+  for (let turn = 0; turn < 40 && same < 3; turn += 1) {
+    await at.waitForTimeout(100);
+    const now = await at.evaluate(() => (document.querySelector('.ant-spin-spinning, .ant-skeleton') ? null : document.body.innerText)).catch(() => null);
+    same = now !== null && now !== '' && now === before ? same + 1 : 0;
+    before = now;
+  }
 }
 
 /** A name for a picture of an address, without what differs from run to run. */

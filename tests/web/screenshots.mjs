@@ -2,8 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { browser, page, Relay, signIn } from './harness.mjs';
+import { browser, page, Relay, signIn, until } from './harness.mjs';
 import { addressesOf, furnish, LANGUAGES, LOGINS, nameOf, settled, SIZES } from './pages.mjs';
+import { greys, shown } from './picture.mjs';
 
 const folder = process.argv[2] ?? 'screenshots';
 const only = process.argv.slice(3);
@@ -27,6 +28,8 @@ try {
         for (const path of await addressesOf(started, relay, login, made)) {
           await at.goto(relay.url + path);
           await settled(at);
+          // The first picture comes a moment after the words around it.
+          if (/^\/(case|viewer)\//.test(path)) await until(`a picture on ${path}`, async () => greys(await shown(at)) > 8).catch(console.error);
           await at.screenshot({ path: join(folder, nameOf(login, path, language, size)) });
           count += 1;
         }

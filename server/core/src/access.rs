@@ -266,12 +266,16 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
             (Administrator, Below),
         ],
         Action::ReadDevice | Action::ReadGateway => &[(Technician, Own), (Administrator, Below)],
-        Action::WriteOrder | Action::AcknowledgeReport => &[(Technician, Own), (ClinicDoctor, Own)],
+        Action::WriteOrder
+        | Action::AcknowledgeReport
+        | Action::ResubmitCase
+        | Action::AcknowledgeFinding => &[(Technician, Own), (ClinicDoctor, Own)],
         Action::ReadOrder
         | Action::ReadStudy
         | Action::ReadCase
         | Action::ReadMessage
-        | Action::ReadReport => &[
+        | Action::ReadReport
+        | Action::ReadFinding => &[
             (Technician, Own),
             (ClinicDoctor, Own),
             (Reporter, Partner),
@@ -299,16 +303,7 @@ pub const fn rule(action: Action) -> &'static [(Role, Reach)] {
         Action::ManageTemplate => &[(Verifier, Own), (Coordinator, Own), (Administrator, Below)],
         Action::AssignCase => &[(Coordinator, Partner)],
         Action::ReturnCase => &[(Reporter, Partner), (Verifier, Partner), (Coordinator, Partner)],
-        Action::ResubmitCase => &[(Technician, Own), (ClinicDoctor, Own)],
         Action::RaiseFinding => &[(Reporter, Partner), (Verifier, Partner)],
-        Action::ReadFinding => &[
-            (Technician, Own),
-            (ClinicDoctor, Own),
-            (Reporter, Partner),
-            (Verifier, Partner),
-            (Coordinator, Partner),
-        ],
-        Action::AcknowledgeFinding => &[(Technician, Own), (ClinicDoctor, Own)],
         Action::SettleQuarantine => &[(Technician, Own), (Coordinator, Partner)],
         Action::ManageCalendar => &[(Administrator, Below)],
         Action::ReadStatistics => &[(Coordinator, Own), (Administrator, Below)],

@@ -410,9 +410,11 @@ async fn written(relay: &mut Relay) -> Result<()> {
     let first = write(asked).await?;
     relay.pass(Span::from_secs(1));
     write(json!({ "kind": "notice", "text": "明日停机" })).await?;
-    for person in [&reporter, &technician] {
+    for (person, unread) in [(&reporter, false), (&technician, true), (&technician, false)] {
         let seen: Value = person.get(&path).await?;
-        assert_eq!(seen["items"][0], first);
+        let mut shown = first.clone();
+        shown["unread"] = unread.into();
+        assert_eq!(seen["items"][0], shown);
         assert_eq!(seen["items"][0]["written_by_name"], reporter.name.as_str());
         assert_eq!(seen["items"].as_array().map(Vec::len), Some(2));
         assert_eq!(seen["items"][1]["code"], Value::Null);
