@@ -4,7 +4,8 @@ import { Button, Tag } from 'antd';
 import { useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
-import { PAPER_BYTES, PAPER_TYPES } from './orders';
+import { isPaper, PAPER_TYPES } from '@/shared/papers';
+
 import { bytesText } from './words';
 
 interface Props {
@@ -17,7 +18,7 @@ export function OrderPapers({ papers, onChange }: Props) {
   const input = useRef<HTMLInputElement>(null);
   const [refused, setRefused] = useState(false);
   const take = (list: File[]) => {
-    const good = list.filter((file) => PAPER_TYPES.includes(file.type) && file.size <= PAPER_BYTES);
+    const good = list.filter(isPaper);
     setRefused(good.length < list.length);
     onChange([...papers, ...good]);
   };

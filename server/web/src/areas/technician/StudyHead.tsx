@@ -1,6 +1,7 @@
 // Whose study it is and what it is, in two lines.
 import { useTranslation } from 'react-i18next';
 
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { dicomClock, dicomDay } from '@/shared/time';
 import type { Card } from '@/upload/views';
@@ -10,7 +11,7 @@ import { bytesText } from './words';
 export function StudyHead({ card }: { card: Card }) {
   const { t } = useTranslation('technician');
   const { patient, modalities, bodyPart, description, studyDate, studyTime, series, images, bytes } = card;
-  const what = [modalities.join(' / '), description || bodyPart].filter(Boolean).join(' · ');
+  const what = [modalities.join(' / '), description || bodyPart].filter(Boolean);
   return (
     <div className="study-head">
       <div className="study-who">
@@ -28,7 +29,7 @@ export function StudyHead({ card }: { card: Card }) {
         )}
       </div>
       <div className="study-what">
-        <bdi>{what || t('technician:study.unnamed')}</bdi>
+        <span>{what.length > 0 ? <Parts of={what} /> : t('technician:study.unnamed')}</span>
         <span>
           {dicomDay(studyDate)} {studyTime ? dicomClock(studyTime) : ''}
         </span>

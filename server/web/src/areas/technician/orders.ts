@@ -96,12 +96,3 @@ export function writeOrder(order: NewOrder, key: string): Promise<Order> {
 export function changeOrder(order: Order, change: Partial<NewOrder>): Promise<Order> {
   return request<Order>('PATCH', `/api/v1/orders/${encodeURIComponent(order.id)}`, { ...change, version: order.version });
 }
-
-/** Adds a paper. Its own name may hold a patient's, and addresses are written to logs: it goes under `name`. */
-export function addPaper(order: string, name: string, paper: File): Promise<{ id: string }> {
-  const headers = { 'Content-Type': paper.type };
-  return request('POST', `/api/v1/orders/${encodeURIComponent(order)}/attachments`, paper, { query: { name }, headers });
-}
-
-export const PAPER_TYPES = ['application/pdf', 'image/jpeg', 'image/png'];
-export const PAPER_BYTES = 8 << 20;

@@ -2,10 +2,11 @@
 import i18next from 'i18next';
 
 import { queries } from '@/app/queries';
+import { addPaper } from '@/shared/papers';
 import { nameParts } from '@/shared/PatientName';
 import { ask, type Draft } from '@/upload';
 
-import { addPaper, changeOrder, type Field, type Identity, type Order, writeOrder } from './orders';
+import { changeOrder, type Field, type Identity, type Order, writeOrder } from './orders';
 
 /** What is written in the form. */
 export interface Written {
@@ -71,8 +72,7 @@ export async function submit(submission: Submission): Promise<void> {
   done.set(key, { order, papers: there });
   for (const paper of papers) {
     if (there.has(paper)) continue;
-    const ending = paper.type === 'application/pdf' ? 'pdf' : paper.type === 'image/png' ? 'png' : 'jpg';
-    await addPaper(order.id, `${i18next.t('technician:paper.name')}-${there.size + 1}.${ending}`, paper);
+    await addPaper(order.id, i18next.t('technician:paper.name'), there.size + 1, paper);
     there.add(paper);
   }
   ask({ ask: 'send', key: draft.key, clinic: submission.clinic, urgency: URGENCY[written.priority] });

@@ -9,6 +9,7 @@ import { useTranslation } from 'react-i18next';
 import { PageTitle } from '@/app/PageTitle';
 import { queries } from '@/app/queries';
 import { request } from '@/api/request';
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { dicomDay, moment } from '@/shared/time';
 import { Nothing, plainWords, Trouble } from '@/shared/Trouble';
@@ -100,7 +101,7 @@ export function UnmatchedStudy() {
     { key: 'name', label: t('admin:column.patient'), children: <PatientName name={known.patient_name} /> },
     { key: 'who', label: t('admin:column.sexAge'), children: <SexAge sex={known.patient_sex} birth={known.patient_birth_date} on={known.study_date ?? null} /> },
     { key: 'id', label: t('admin:column.patientId'), children: known.patient_id || '–' },
-    { key: 'study', label: t('admin:column.study'), children: [known.modality, known.body_part, known.description, dicomDay(known.study_date)].filter(Boolean).join(' · ') },
+    { key: 'study', label: t('admin:column.study'), children: <Parts of={[known.modality, known.body_part, known.description, dicomDay(known.study_date)]} /> },
     { key: 'accession', label: t('admin:unmatched.field.accession'), children: known.accession ?? '–' },
     { key: 'came', label: t('admin:column.arrived'), children: moment(known.last_at) },
   ];

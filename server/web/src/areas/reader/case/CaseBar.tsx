@@ -6,6 +6,7 @@ import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { Countdown } from '@/shared/Countdown';
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { CriticalTag, StageTag } from '@/shared/StageTag';
@@ -41,7 +42,9 @@ export function CaseBar({ detail, held, mayReturn, children, onHandBack, onRetur
         <PatientName name={study.patient_name || study.patient} />
       </strong>
       <SexAge sex={study.patient_sex} birth={study.patient_birth_date} on={study.study_date ?? null} />
-      <span>{[study.modality, study.description || study.body_part].filter(Boolean).join(' · ')}</span>
+      <span>
+        <Parts of={[study.modality, study.description || study.body_part]} />
+      </span>
       <span className="quiet">
         {detail.clinic_name} · {detail.number}
       </span>

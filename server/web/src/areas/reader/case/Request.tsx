@@ -5,6 +5,7 @@ import { Alert } from 'antd';
 import { Fragment, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
+import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { dicomClock, dicomDay, moment } from '@/shared/time';
@@ -92,7 +93,7 @@ export function Request({ detail }: { detail: CaseDetail }) {
           [t('reader:request.birth'), dicomDay(study.patient_birth_date)],
           [t('reader:column.accession'), study.accession],
           [t('reader:column.clinic'), detail.clinic_name],
-          [t('reader:column.exam'), [study.modality, study.description, study.body_part].filter(Boolean).join(' · ')],
+          [t('reader:column.exam'), <Parts key="exam" of={[study.modality, study.description, study.body_part]} />],
           [t('reader:column.examTime'), `${dicomDay(study.study_date)} ${dicomClock(study.study_time)}`],
           [t('reader:request.here'), moment(study.completed_at ?? study.last_at)],
           [t('reader:request.images'), String(study.instances)],

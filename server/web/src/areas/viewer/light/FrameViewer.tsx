@@ -3,6 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
+import { Parts } from '@/shared/Parts';
+
 import { seriesOf, metadataOf, countOf } from '../dicom/kept';
 import { stacksOf, type Frame, type Stack } from '../dicom/model';
 import { dateText, number, numbers, personName, text } from '../dicom/json';
@@ -140,7 +142,9 @@ function FrameStage({ stack }: { stack: Stack }) {
         />
       </div>
       <div className="mrl-text" dir="auto">
-        <span>{[name?.first, dateText(text(frame.set, '00080020'))].filter(Boolean).join(' · ')}</span>
+        <span>
+          <Parts of={[name?.first, dateText(text(frame.set, '00080020'))]} />
+        </span>
         <span>{t('viewer:overlay.image', { index: index + 1, count })}</span>
       </div>
       {arrived !== path && !broken && <span className="mrl-wait" role="status">{t('viewer:light.loading', { index: index + 1 })}</span>}
