@@ -1,8 +1,8 @@
 // One case as the clinic sees it: the report to read, acknowledge and print, the images, what was said, and what is to be done.
 import { ArrowLeftOutlined } from '@ant-design/icons';
-import { Link, useParams } from '@tanstack/react-router';
-import { Button, Descriptions, Flex, Skeleton, Tabs } from 'antd';
-import { useState } from 'react';
+import { Link, useLocation, useNavigate, useParams } from '@tanstack/react-router';
+import { Descriptions, Flex, Skeleton, Tabs } from 'antd';
+import { useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { FrameViewer } from '@/areas/viewer';
@@ -13,18 +13,23 @@ import { PriorityTag } from '@/shared/PriorityTag';
 import { StageTag } from '@/shared/StageTag';
 import { dicomDay, moment } from '@/shared/time';
 import { Trouble } from '@/shared/Trouble';
-import { ReturnReason } from '@/shared/words';
 
 import './clinic.css';
 import { useCase, useClinicLive, type CaseDetail } from './data';
 import { Findings } from './Findings';
+import { Papers } from './Papers';
 import { Reports } from './Reports';
-import { Resubmit } from './Resubmit';
+import { ReturnedCase } from './ReturnedCase';
 import { Talk } from './Talk';
+
+const SIGNED = ['final', 'delivered', 'closed'];
+const PARTS = ['report', 'images', 'talk', 'request'];
 
 export function CasePage() {
   const { t } = useTranslation('clinic');
   const { case: id } = useParams({ strict: false }) as { case: string };
+  const part = useLocation({ select: (location) => location.hash });
+  const navigate = useNavigate();
   useClinicLive();
   const found = useCase(id);
   if (found.error) return <Trouble error={found.error} retry={() => void found.refetch()} />;
@@ -40,8 +45,10 @@ export function CasePage() {
       <Returned detail={detail} />
       <Tabs
         destroyOnHidden
+        activeKey={PARTS.includes(part) ? part : 'report'}
+        onChange={(hash) => void navigate({ to: '.', hash, replace: true, resetScroll: false })}
         items={[
-          { key: 'report', label: t('clinic:case.report'), children: <Reports id={id} /> },
+          { key: 'report', label: t('clinic:case.report'), children: <Reports detail={detail} /> },
           { key: 'images', label: t('clinic:case.images'), children: <Images detail={detail} /> },
           { key: 'talk', label: t('clinic:case.talk'), children: <Talk id={id} /> },
           { key: 'request', label: t('clinic:case.request'), children: <Asked detail={detail} /> },
@@ -53,7 +60,8 @@ export function CasePage() {
 
 function Head({ detail }: { detail: CaseDetail }) {
   const { study } = detail;
-  const open = !['final', 'delivered', 'closed'].includes(detail.case.stage);
+  // While a case is with the clinic its time stands still.
+  const open = ![...SIGNED, 'returned'].includes(detail.case.stage);
   return (
     <Flex gap="small" justify="space-between" wrap>
       <div>
@@ -73,16 +81,11 @@ function Head({ detail }: { detail: CaseDetail }) {
 
 function Returned({ detail }: { detail: CaseDetail }) {
   const { t } = useTranslation('clinic');
-  const [asking, setAsking] = useState(false);
   const why = detail.returned;
   if (detail.case.stage !== 'returned' || !why) return null;
   return (
     <section className="clinic-returned" aria-label={t('clinic:cases.returned')}>
-      <ReturnReason code={why.code} text={why.text} />
-      <Button type="primary" onClick={() => setAsking(true)}>
-        {t('clinic:returned.resubmit')}
-      </Button>
-      {asking && <Resubmit id={detail.case.id} done={() => setAsking(false)} />}
+      <ReturnedCase id={detail.case.id} why={why} linked={false} />
     </section>
   );
 }
@@ -90,8 +93,11 @@ function Returned({ detail }: { detail: CaseDetail }) {
 function Images({ detail }: { detail: CaseDetail }) {
   const { study } = detail;
   const label = [dicomDay(study.study_date), study.description ?? study.modality].filter(Boolean).join(' ');
+  const box = useRef<HTMLDivElement>(null);
+  // The picture with everything that it is worked by is on a phone's screen at once.
+  useEffect(() => box.current?.scrollIntoView({ block: 'end' }), []);
   return (
-    <div className="clinic-images">
+    <div className="clinic-images" ref={box}>
       <FrameViewer studies={[{ id: study.id, uid: study.uid, label, prior: false, modality: study.modality, bodyPart: study.body_part ?? null }]} />
     </div>
   );
@@ -103,16 +109,19 @@ function Asked({ detail }: { detail: CaseDetail }) {
   if (!order) return <p>{t('clinic:case.noOrder')}</p>;
   const long = (text: string) => <span style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{text || '–'}</span>;
   return (
-    <Descriptions
-      column={1}
-      size="small"
-      bordered
-      items={[
-        { key: 'number', label: t('clinic:case.number'), children: order.number },
-        { key: 'history', label: t('clinic:case.history'), children: long(order.history) },
-        { key: 'question', label: t('clinic:case.question'), children: long(order.question) },
-        { key: 'at', label: t('clinic:case.orderedAt'), children: moment(order.created_at) },
-      ]}
-    />
+    <>
+      <Descriptions
+        column={1}
+        size="small"
+        bordered
+        items={[
+          { key: 'number', label: t('clinic:case.number'), children: order.number },
+          { key: 'history', label: t('clinic:case.history'), children: long(order.history) },
+          { key: 'question', label: t('clinic:case.question'), children: long(order.question) },
+          { key: 'at', label: t('clinic:case.orderedAt'), children: moment(order.created_at) },
+        ]}
+      />
+      <Papers order={order.id} open={!SIGNED.includes(detail.case.stage)} />
+    </>
   );
 }

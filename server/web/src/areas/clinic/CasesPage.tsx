@@ -1,4 +1,5 @@
 // What has become of the clinic's own studies: what came back to be done again first, then what is on its way, then the rest.
+import { MessageOutlined } from '@ant-design/icons';
 import { Link } from '@tanstack/react-router';
 import { Alert, Button, Card, Empty, Flex, Skeleton } from 'antd';
 import { useState } from 'react';
@@ -10,14 +11,14 @@ import { Parts } from '@/shared/Parts';
 import { PatientName, SexAge } from '@/shared/PatientName';
 import { PriorityTag } from '@/shared/PriorityTag';
 import { ArrivingRing, CriticalTag, StageTag } from '@/shared/StageTag';
-import { clock, dicomDay, shortMoment } from '@/shared/time';
+import { clock, dicomDay } from '@/shared/time';
 import { Trouble } from '@/shared/Trouble';
-import { ReturnReason } from '@/shared/words';
 
 import './clinic.css';
-import { useCases, useClinicLive, useReceiving, type CaseLine, type Study } from './data';
+import { useCases, useClinicLive, useReceiving, useUnread, type CaseLine, type Study } from './data';
 import { Findings } from './Findings';
-import { Resubmit } from './Resubmit';
+import { ReturnedCase } from './ReturnedCase';
+import { Stuck } from './Stuck';
 
 const DONE = new Set(['final', 'delivered', 'closed']);
 
@@ -25,6 +26,7 @@ export function CasesPage() {
   const { t } = useTranslation('clinic');
   useClinicLive();
   const cases = useCases();
+  const unread = useUnread();
   const lines = cases.data?.pages.flatMap((page) => page.items) ?? [];
   const returned = lines.filter((line) => line.case.stage === 'returned');
   const others = lines.filter((line) => line.case.stage !== 'returned');
@@ -41,6 +43,7 @@ export function CasesPage() {
           ))}
         </section>
       )}
+      <Stuck />
       <Receiving />
       <section aria-label={t('clinic:cases.all')}>
         <h2>{t('clinic:cases.all')}</h2>
@@ -49,7 +52,7 @@ export function CasesPage() {
         <ul className="clinic-list">
           {others.map((line) => (
             <li key={line.case.id}>
-              <CaseCard line={line} />
+              <CaseCard line={line} unread={unread.data?.get(line.case.id) ?? 0} />
             </li>
           ))}
         </ul>
@@ -78,15 +81,21 @@ function Who({ line }: { line: CaseLine }) {
   );
 }
 
-function CaseCard({ line }: { line: CaseLine }) {
+function CaseCard({ line, unread }: { line: CaseLine; unread: number }) {
+  const { t } = useTranslation('clinic');
   const done = DONE.has(line.case.stage);
   return (
-    <Link to={`/reports/${line.case.id}` as string} className="clinic-card">
+    <Link to={`/reports/${line.case.id}` as string} {...(unread > 0 ? { hash: 'talk' } : {})} className="clinic-card">
       <Flex gap="small" justify="space-between" wrap>
         <Who line={line} />
         <Flex gap="small" align="center" wrap>
           <PriorityTag priority={line.case.priority} />
           <CriticalTag critical={line.critical} />
+          {unread > 0 && (
+            <strong>
+              <MessageOutlined aria-hidden /> {t('clinic:cases.unread', { count: unread })}
+            </strong>
+          )}
           <StageTag stage={line.case.stage} note={line.holder_name ?? null} />
           {!done && <Countdown from={line.case.opened_at} due={line.case.deadline} />}
         </Flex>
@@ -103,33 +112,8 @@ function Forecast({ ahead, at }: { ahead: number; at: number | null }) {
 }
 
 function ReturnedCard({ line }: { line: CaseLine }) {
-  const { t } = useTranslation('clinic');
-  const [asking, setAsking] = useState(false);
-  const why = line.returned;
-  return (
-    <Alert
-      type="warning"
-      style={{ marginBottom: 8 }}
-      title={<Who line={line} />}
-      description={
-        why && (
-          <>
-            <ReturnReason code={why.code} text={why.text} />
-            <p className="quiet">{t('clinic:returned.by', { name: why.by_name, at: shortMoment(why.at) })}</p>
-            <Flex gap="small" wrap>
-              <Button type="primary" onClick={() => setAsking(true)}>
-                {t('clinic:returned.resubmit')}
-              </Button>
-              <Link to={`/reports/${line.case.id}` as string} className="ant-btn ant-btn-default">
-                {t('clinic:returned.open')}
-              </Link>
-            </Flex>
-            {asking && <Resubmit id={line.case.id} done={() => setAsking(false)} />}
-          </>
-        )
-      }
-    />
-  );
+  const { case: one, returned } = line;
+  return <Alert type="warning" style={{ marginBottom: 8 }} title={<Who line={line} />} description={returned && <ReturnedCase id={one.id} why={returned} linked />} />;
 }
 
 /** Studies that are still on their way, with a ring that fills as images arrive. */

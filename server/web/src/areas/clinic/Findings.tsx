@@ -61,12 +61,10 @@ function OpenFinding({ finding, linked }: { finding: Finding; linked: boolean })
                 </>
               )}
             </small>
+            <Button danger={loud} type="primary" className="clinic-finding-do" onClick={() => setAsking(true)}>
+              {loud ? t('clinic:finding.readBack') : t('clinic:finding.settle')}
+            </Button>
           </>
-        }
-        action={
-          <Button danger={loud} type="primary" onClick={() => setAsking(true)}>
-            {loud ? t('clinic:finding.readBack') : t('clinic:finding.settle')}
-          </Button>
         }
       />
       {asking && (loud ? <ReadBack finding={finding} done={() => setAsking(false)} /> : <Settle finding={finding} done={() => setAsking(false)} />)}

@@ -9,12 +9,13 @@ import { api, ok, type Schemas } from '@/api/client';
 import { moment } from '@/shared/time';
 import { Trouble } from '@/shared/Trouble';
 
-import { useInboxOf, useReports } from './data';
+import { type CaseDetail, useInboxOf, useReports } from './data';
 
 type Report = Schemas['ShownReport'];
 
-export function Reports({ id }: { id: string }) {
+export function Reports({ detail }: { detail: CaseDetail }) {
   const { t } = useTranslation('clinic');
+  const { id } = detail.case;
   const reports = useReports(id);
   const inbox = useInboxOf(id);
   if (reports.error) return <Trouble error={reports.error} retry={() => void reports.refetch()} />;
@@ -22,11 +23,12 @@ export function Reports({ id }: { id: string }) {
   if (reports.data.length === 0) return <Empty description={t('clinic:report.none')} />;
   return (
     <Flex vertical gap="middle">
-      {reports.data.map((report, place) => (
+      {reports.data.map((report, at) => (
         <Version
           key={report.id}
           report={report}
-          newest={place === 0}
+          place={placeOf(report, detail)}
+          newest={at === 0}
           delivery={inbox.data?.find((delivery) => delivery.report === report.id) ?? null}
         />
       ))}
@@ -34,7 +36,20 @@ export function Reports({ id }: { id: string }) {
   );
 }
 
-function Version({ report, newest, delivery }: { report: Report; newest: boolean; delivery: Schemas['ShownDelivery'] | null }) {
+/** Where the report was signed: by name, where the case names that place. */
+function placeOf(report: Report, detail: CaseDetail): string {
+  const signer = report.verifier ?? report.reporter;
+  return signer.organization === detail.case.clinic ? detail.clinic_name : detail.centre_name;
+}
+
+interface VersionProps {
+  report: Report;
+  place: string;
+  newest: boolean;
+  delivery: Schemas['ShownDelivery'] | null;
+}
+
+function Version({ report, place, newest, delivery }: VersionProps) {
   const { t } = useTranslation('clinic');
   const { findings, impression, recommendation } = report.text;
   const parts = [
@@ -64,7 +79,7 @@ function Version({ report, newest, delivery }: { report: Report; newest: boolean
           ),
       )}
       <p className="quiet">
-        {t('clinic:report.signed', { name: (report.verifier ?? report.reporter).name, place: (report.verifier ?? report.reporter).organization, at: moment(report.signed_at) })}
+        {t('clinic:report.signed', { name: (report.verifier ?? report.reporter).name, place, at: moment(report.signed_at) })}
       </p>
       <Flex gap="small" wrap>
         {delivery && <Acknowledge delivery={delivery} />}

@@ -1,4 +1,4 @@
-// A returned case goes back to the centre: what was done about it, in a few words.
+// A returned case goes back to the centre: what was done about it, or what was missing, in a few words.
 import { useQueryClient } from '@tanstack/react-query';
 import { Form, Input, Modal } from 'antd';
 import { useState } from 'react';
@@ -7,7 +7,14 @@ import { useTranslation } from 'react-i18next';
 import { newKey, request } from '@/api/request';
 import { Trouble } from '@/shared/Trouble';
 
-export function Resubmit({ id, done }: { id: string; done: () => void }) {
+interface Props {
+  id: string;
+  /** It came back because too little was written: that is written here, and read beside the images. */
+  history: boolean;
+  done: () => void;
+}
+
+export function Resubmit({ id, history, done }: Props) {
   const { t } = useTranslation('clinic');
   const cache = useQueryClient();
   const [form] = Form.useForm<{ text: string }>();
@@ -31,10 +38,14 @@ export function Resubmit({ id, done }: { id: string; done: () => void }) {
 
   return (
     <Modal open title={t('clinic:returned.resubmit')} okText={t('clinic:returned.send')} okButtonProps={{ loading: busy }} onOk={() => form.submit()} onCancel={done} mask={{ closable: false }}>
-      <p>{t('clinic:returned.help')}</p>
+      <p>{t(history ? 'clinic:returned.helpHistory' : 'clinic:returned.help')}</p>
       <Form form={form} layout="vertical" initialValues={{ text: '' }} onFinish={(typed) => void send(typed)}>
-        <Form.Item name="text" label={t('clinic:returned.done')}>
-          <Input.TextArea rows={3} maxLength={2000} autoFocus />
+        <Form.Item
+          name="text"
+          label={t(history ? 'clinic:returned.history' : 'clinic:returned.done')}
+          rules={history ? [{ required: true, whitespace: true, message: t('clinic:returned.historyRule') }] : []}
+        >
+          <Input.TextArea rows={history ? 5 : 3} maxLength={2000} autoFocus />
         </Form.Item>
       </Form>
       {fault !== null && <Trouble error={fault} />}

@@ -2,6 +2,7 @@
 import { SendOutlined } from '@ant-design/icons';
 import { useQueryClient } from '@tanstack/react-query';
 import { Button, Empty, Flex, Input, Skeleton, Tag } from 'antd';
+import i18next from 'i18next';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -9,7 +10,7 @@ import { newKey, request } from '@/api/request';
 import { useMe } from '@/app/session';
 import { shortMoment } from '@/shared/time';
 import { Trouble } from '@/shared/Trouble';
-import { returnWord } from '@/shared/words';
+import { findingWord, returnWord } from '@/shared/words';
 
 import { useMessages, type Message } from './data';
 
@@ -31,6 +32,12 @@ export function Talk({ id }: { id: string }) {
   );
 }
 
+/** A notice of a critical finding begins with its code, for gateways; people read what the code means. */
+function words(message: Message): string {
+  if (message.kind !== 'notice') return message.text;
+  return message.text.replace(/^危急值 \/ critical finding: ([A-Z_]+) ?/, (_, code: string) => `${i18next.t('clinic:talk.critical', { finding: findingWord(code) })}\n`);
+}
+
 function Said({ message }: { message: Message }) {
   const mine = useMe()?.id === message.written_by;
   return (
@@ -39,7 +46,7 @@ function Said({ message }: { message: Message }) {
         {message.written_by_name} · {message.organization_name} · {shortMoment(message.written_at)}
       </div>
       {message.code && <Tag color="orange">{returnWord(message.code)}</Tag>}
-      {message.text !== '' && <span style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{message.text}</span>}
+      {message.text !== '' && <span style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{words(message)}</span>}
     </li>
   );
 }

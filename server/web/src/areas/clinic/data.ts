@@ -37,6 +37,8 @@ const CASE_EVENTS = [
   'delivery_sent',
   'study_arriving',
   'study_complete',
+  'study_matched',
+  'study_unmatched',
   'finding_raised',
   'finding_acknowledged',
   'finding_settled',
@@ -74,6 +76,27 @@ export function useReceiving() {
   return useQuery({
     queryKey: ['clinic', 'receiving'],
     queryFn: async () => (await ok(api.GET('/api/v1/studies', { params: { query: { stage: 'arriving', limit: 50 } } }))).items as unknown as Study[],
+  });
+}
+
+/** Studies that came and wait for a person's word. */
+export function useStuck() {
+  return useQuery({
+    queryKey: ['clinic', 'stuck'],
+    queryFn: async () => (await request<Page<Study>>('GET', '/api/v1/studies', undefined, { query: { trouble: true, limit: 50 } })).items,
+  });
+}
+
+/** Messages that nobody here has read, by case. */
+export function useUnread() {
+  return useQuery({
+    queryKey: ['clinic', 'unread'],
+    queryFn: async () => {
+      const { items } = await request<Page<Message>>('GET', '/api/v1/messages', undefined, { query: { unread: true, limit: 100 } });
+      const counts = new Map<string, number>();
+      for (const message of items) counts.set(message.case, (counts.get(message.case) ?? 0) + 1);
+      return counts;
+    },
   });
 }
 
