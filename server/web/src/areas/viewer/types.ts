@@ -6,6 +6,8 @@ export interface StudyRef {
   uid: string;
   label: string;
   prior: boolean;
+  /** Made after the study that is read: shown on demand, never hung as a prior. */
+  later?: boolean;
   modality: string;
   bodyPart: string | null;
 }

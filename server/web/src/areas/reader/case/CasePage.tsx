@@ -25,7 +25,7 @@ import { CriticalDialog } from './CriticalDialog';
 import { Discussion } from './Discussion';
 import { Findings } from './Findings';
 import { Notes } from './Notes';
-import { Priors } from './Priors';
+import { inTime, Priors } from './Priors';
 import { Request } from './Request';
 import { ReturnDialog } from './ReturnDialog';
 import { Split } from './Split';
@@ -72,6 +72,7 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
   const messages = useMessages(id).data;
   const priors = usePriors(id).data;
   const { proof, keeper, lost } = reading;
+  const day = detail.study.study_date;
   const raised = (findings ?? []).some((finding) => finding.stage !== 'false_alarm');
   const latest = SIGNED.has(stage) ? reports?.at(-1) : undefined;
 
@@ -149,7 +150,7 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
   const panes = [
     { key: 'report', label: t('reader:pane.report'), children: report },
     { key: 'request', label: t('reader:pane.request'), children: <Request detail={detail} /> },
-    { key: 'priors', label: count(t('reader:pane.priors'), priors?.length), children: <Priors id={id} /> },
+    { key: 'priors', label: count(t('reader:pane.priors'), priors && inTime(priors, day).before.length), children: <Priors id={id} day={day} /> },
     { key: 'discussion', label: count(t('reader:pane.discussion'), messages?.length), children: <Discussion id={id} /> },
     { key: 'versions', label: count(t('reader:pane.versions'), reports?.length), children: <Versions id={id} writing={proof && keeper ? keeper.now().text : null} /> },
   ];

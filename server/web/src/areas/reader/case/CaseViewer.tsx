@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { asProblem } from '@/api/problem';
 import { useChecked, useKeymap } from '@/areas/account/liking';
 import type { KeyChanges, StudyRef, ViewState } from '@/areas/viewer';
+import { isLater } from '@/areas/viewer/later';
 import { readViewState } from '@/areas/viewer/state/viewState';
 import { Guard } from '@/shared/Guard';
 import { memoByInput } from '@/shared/memo';
@@ -81,7 +82,7 @@ function useSavingMarks(id: string, proof: Proof | null): (state: ViewState) => 
 function studiesOf(detail: CaseDetail, priors: readonly Prior[], now: string): StudyRef[] {
   const { study } = detail;
   const own = { id: study.id, uid: study.uid, label: `${now} ${study.description || study.body_part || ''}`, prior: false, modality: study.modality, bodyPart: study.body_part ?? null };
-  const before = priors.map((prior) => ({ id: prior.study, uid: prior.study_uid, label: priorLabel(prior), prior: true, modality: prior.modality, bodyPart: prior.body_part }));
+  const before = priors.map((prior) => ({ id: prior.study, uid: prior.study_uid, label: priorLabel(prior), prior: true, later: isLater(prior.study_date, study.study_date), modality: prior.modality, bodyPart: prior.body_part }));
   return [own, ...before];
 }
 

@@ -11,7 +11,7 @@ export function chooseLayout(engine: Engine, rows: number, columns: number): voi
   if (engine.mpr.state.get()) engine.closeMpr();
   engine.setLayout(rows, columns);
   const used = new Set(engine.panes.map((pane) => pane.view.get().stack?.id));
-  const free = engine.library.stacks().filter((stack) => !used.has(stack.id) && stack.kind !== 'document');
+  const free = engine.hangable().filter((stack) => !used.has(stack.id) && stack.kind !== 'document');
   for (const pane of engine.panes) {
     if (pane.view.get().stack) continue;
     const next = free.shift();

@@ -55,6 +55,8 @@ export class Engine implements PaneHost {
   onKnown: () => void = () => undefined;
   panes: Pane[] = [];
   touched = false;
+  /** Studies made after the one that is read. */
+  readonly later: ReadonlySet<string>;
   private readonly id: string;
   private readonly rendering: RenderingEngine;
   private readonly group: ToolTypes.IToolGroup;
@@ -72,6 +74,7 @@ export class Engine implements PaneHost {
     readOnly: boolean,
   ) {
     startCornerstone();
+    this.later = new Set(studies.filter((study) => study.later).map((study) => study.uid));
     count += 1;
     this.id = `medrelay-${count}`;
     this.rendering = new RenderingEngine(this.id);
@@ -213,7 +216,12 @@ export class Engine implements PaneHost {
 
   /** The protocols that fit, the best first. */
   fitting(): Protocol[] {
-    return fitting(protocols, this.library.stacks(), true);
+    return fitting(protocols, this.hangable(), true);
+  }
+
+  /** What may be hung by itself: the study that is read and those before it. */
+  hangable(): Stack[] {
+    return this.library.stacks().filter((stack) => !this.later.has(stack.study));
   }
 
   /** Hangs by protocol; without a name by the best that fits, unless somebody has arranged things. */

@@ -8,7 +8,7 @@ import { canCut } from './mprMode';
 
 /** Hangs by the named protocol, else by the best that fits. */
 export function hangStacks(engine: Engine, name: string | undefined): void {
-  const stacks = engine.library.stacks();
+  const stacks = engine.hangable();
   const wanted = name === undefined ? fitting(protocols, stacks)[0] : protocols.find((one) => one.id === name);
   if (!wanted || stacks.length === 0) return;
   if (name !== undefined) {

@@ -44,7 +44,7 @@ export class Library {
 
   /** Lists the series of every study, the current ones first. */
   async open(): Promise<void> {
-    const inOrder = [...this.studies].sort((a, b) => Number(a.prior) - Number(b.prior));
+    const inOrder = [...this.studies].sort((a, b) => Number(a.prior) - Number(b.prior) || Number(a.later === true) - Number(b.later === true));
     this.state.patch({ waiting: inOrder.map((study) => study.uid) });
     for (const study of inOrder) await this.list(study, false);
   }

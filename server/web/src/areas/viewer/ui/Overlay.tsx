@@ -21,7 +21,7 @@ export function Overlay({ engine, pane }: { engine: Engine; pane: Pane }) {
       {overlays && view.letters && <Letters letters={view.letters} />}
       {overlays && <Scale view={view} element={engine.viewportOf(pane.key)?.element ?? null} />}
       {isKey && <KeySign />}
-      {view.stack?.prior && <PriorSign />}
+      {view.stack?.prior && <PriorSign later={engine.later.has(view.stack.study)} />}
       <Waiting engine={engine} view={view} />
     </div>
   );
@@ -110,9 +110,9 @@ function KeySign() {
   return <span className="mrv-keysign">★ {t('viewer:overlay.keyImage')}</span>;
 }
 
-function PriorSign() {
+function PriorSign({ later }: { later: boolean }) {
   const { t } = useTranslation('viewer');
-  return <span className="mrv-priorsign">{t('viewer:overlay.prior')}</span>;
+  return <span className="mrv-priorsign">{t(later ? 'viewer:overlay.later' : 'viewer:overlay.prior')}</span>;
 }
 
 /** The image that is wanted is not there: which it is, and what is shown in its place. */

@@ -20,7 +20,7 @@ export function Rail({ engine, studies }: { engine: Engine; studies: readonly St
       {studies.map((study) => (
         <section key={study.uid} aria-label={study.label}>
           <h3 dir="auto">
-            {study.prior && <span className="mrv-tag">{t('viewer:overlay.prior')}</span>}
+            {study.prior && <span className="mrv-tag">{t(study.later ? 'viewer:overlay.later' : 'viewer:overlay.prior')}</span>}
             {study.label}
           </h3>
           {waiting.includes(study.uid) && <p role="status">{t('viewer:rail.loading')}</p>}

@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { request } from '@/api/request';
 
 import { Viewer } from '../index';
+import { isLater } from '../later';
 import type { StudyRef, ViewState } from '../types';
 
 import { openChannel, type CaseShown } from './channel';
@@ -91,7 +92,7 @@ async function ask(caseId: string): Promise<CaseShown> {
     [one.study_date, one.description || one.modality].filter(Boolean).join(' ');
   const studies: StudyRef[] = [
     { id: found.study.id, uid: found.study.uid, label: label(found.study), prior: false, modality: found.study.modality ?? found.study.modalities?.[0] ?? '', bodyPart: found.study.body_part ?? null },
-    ...priors.items.map((prior) => ({ id: prior.study, uid: prior.study_uid, label: label(prior), prior: true, modality: prior.modality, bodyPart: prior.body_part })),
+    ...priors.items.map((prior) => ({ id: prior.study, uid: prior.study_uid, label: label(prior), prior: true, later: isLater(prior.study_date, found.study.study_date), modality: prior.modality, bodyPart: prior.body_part })),
   ];
   return { caseId, studies, keymap: 'medrelay', keyChanges: null, readOnly: true, pixelsPerMillimetre: null, state: saved.body };
 }
