@@ -12,6 +12,7 @@ import { AccountMenu } from './AccountMenu';
 import { useTold } from './alerts';
 import { Bell } from './Bell';
 import { CriticalBanner } from './CriticalBanner';
+import { useMayLeave } from './leaving';
 import { LinkState } from './LinkState';
 import { startLive, stopLive } from './live';
 import { Logo } from './Logo';
@@ -46,6 +47,7 @@ export function Shell() {
   const wide = Grid.useBreakpoint().md ?? true;
   const leaving = useRef(false);
   const main = useRef<HTMLElement>(null);
+  const mayLeave = useMayLeave();
   useTold(me);
   useMustEnrol();
 
@@ -69,6 +71,7 @@ export function Shell() {
 
   if (!me) return null;
   async function signOut() {
+    if (me && !(await mayLeave(me))) return;
     leaving.current = true;
     await end(true);
   }

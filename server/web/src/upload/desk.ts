@@ -5,7 +5,7 @@ import type { Upload } from './sendings';
 import { type Found, take } from './take';
 import type { Ask, Card, Draft, Snapshot, Told } from './views';
 
-const THUMBNAIL = 112;
+const THUMBNAIL = 160;
 
 interface Taking {
   files: number;

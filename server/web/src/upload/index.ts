@@ -4,6 +4,7 @@ import { useSyncExternalStore } from 'react';
 import { currentMe, placesOf, wipeAtSignOut } from '@/app/session';
 
 import { DATABASE } from './names';
+import { recall } from './shelf';
 import type { Ask, Sending, Snapshot, Told } from './views';
 import { EMPTY } from './views';
 
@@ -73,6 +74,13 @@ export function isOpen(sending: Sending): boolean {
 /** Studies that are not at the relay yet: to be told before signing out, which wipes them. */
 export function unfinished(): number {
   return snapshot.drafts.length + snapshot.sending.filter(isOpen).length;
+}
+
+/** The same, and those that an earlier page has left, where this one has not begun with them. */
+export async function left(): Promise<number> {
+  const me = currentMe();
+  if (worker || !me) return unfinished();
+  return (await recall(me.id)).filter((kept) => !kept.receipt).length;
 }
 
 /** Takes files that were picked by an input. */

@@ -23,6 +23,8 @@ import { ReturnedCase } from './ReturnedCase';
 import { Talk } from './Talk';
 
 const SIGNED = ['final', 'delivered', 'closed'];
+/** Pixels: how high the images are at most and at least, and what the names of the parts above them take. */
+const [MOST_PICTURE, LEAST_PICTURE, TABS] = [960, 320, 72];
 const PARTS = ['report', 'images', 'talk', 'request'];
 
 export function CasePage() {
@@ -94,8 +96,18 @@ function Images({ detail }: { detail: CaseDetail }) {
   const { study } = detail;
   const label = [dicomDay(study.study_date), study.description ?? study.modality].filter(Boolean).join(' ');
   const box = useRef<HTMLDivElement>(null);
-  // The picture with everything that it is worked by is on a phone's screen at once.
-  useEffect(() => box.current?.scrollIntoView({ block: 'end' }), []);
+  // The picture and everything that it is worked by are on the screen at once, whatever stands above.
+  useEffect(() => {
+    const [shown, around] = [box.current, box.current?.closest('.shell-main')];
+    if (!shown || !around) return;
+    const fit = () => {
+      shown.style.height = `${Math.min(MOST_PICTURE, Math.max(LEAST_PICTURE, around.clientHeight - TABS))}px`;
+      shown.scrollIntoView({ block: 'end' });
+    };
+    const watch = new ResizeObserver(fit);
+    watch.observe(around);
+    return () => watch.disconnect();
+  }, []);
   return (
     <div className="clinic-images" ref={box}>
       <FrameViewer studies={[{ id: study.id, uid: study.uid, label, prior: false, modality: study.modality, bodyPart: study.body_part ?? null }]} />

@@ -4,10 +4,8 @@ import { useId } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import type { Written } from './submitting';
+import { PARTS, partText } from './words';
 
-const PARTS = [
-  'CHEST', 'HEAD', 'BRAIN', 'NECK', 'ABDOMEN', 'PELVIS', 'CSPINE', 'TSPINE', 'LSPINE', 'SHOULDER', 'ELBOW', 'WRIST', 'HAND', 'HIP', 'KNEE', 'ANKLE', 'FOOT', 'HEART', 'BREAST', 'THYROID',
-];
 const PRIORITIES = ['stat', 'urgent', 'routine'] as const;
 
 interface Props {
@@ -20,7 +18,7 @@ export function OrderFields({ written, tried, onChange }: Props) {
   const { t } = useTranslation('technician');
   const id = useId();
   const parts = written.bodyPart !== '' && !PARTS.includes(written.bodyPart) ? [written.bodyPart, ...PARTS] : PARTS;
-  const known = (part: string) => (PARTS.includes(part) ? `${t(`technician:part.${part}`)} ${part}` : part);
+  const known = (part: string) => (PARTS.includes(part) ? `${partText(part)} ${part}` : part);
   return (
     <div className="order-fields">
       <label className="order-wide" htmlFor={`${id}question`}>

@@ -8,7 +8,7 @@ import { ask, type Draft } from '@/upload';
 
 import { OrderForm } from './OrderForm';
 import { StudyHead } from './StudyHead';
-import { StudyIssues } from './StudyIssues';
+import { isRed, StudyIssues } from './StudyIssues';
 import { StudyPicture } from './StudyPicture';
 
 interface Props {
@@ -27,12 +27,14 @@ export function StudyCard({ draft, few }: Props) {
     </Button>
   );
   return (
-    <article className="study-card" aria-label={t('technician:study.card')}>
-      <div className="study-top">
-        <StudyPicture study={draft.key} />
-        <StudyHead card={draft} />
+    <article className={`study-card${isRed(draft) ? ' study-red' : ''}${open ? ' study-beside' : ''}`} aria-label={t('technician:study.card')}>
+      <div className="study-side">
+        <div className="study-top">
+          <StudyPicture study={draft.key} />
+          <StudyHead card={draft} />
+        </div>
+        <StudyIssues draft={draft} />
       </div>
-      <StudyIssues draft={draft} />
       {open ? (
         <OrderForm draft={draft} discard={discard} />
       ) : (

@@ -6,12 +6,13 @@ import { PatientName, SexAge } from '@/shared/PatientName';
 import { dicomClock, dicomDay } from '@/shared/time';
 import type { Card } from '@/upload/views';
 
-import { bytesText } from './words';
+import { bytesText, partText } from './words';
 
 export function StudyHead({ card }: { card: Card }) {
   const { t } = useTranslation('technician');
   const { patient, modalities, bodyPart, description, studyDate, studyTime, series, images, bytes } = card;
-  const what = [modalities.join(' / '), description || bodyPart].filter(Boolean);
+  const part = partText(bodyPart);
+  const what = [modalities.join(' / '), description, description.includes(part) ? '' : part].filter(Boolean);
   return (
     <div className="study-head">
       <div className="study-who">

@@ -9,6 +9,11 @@ import type { Draft } from '@/upload';
 const GRAVITY: Issue[] = ['patientsInStudy', 'tooMany', 'noName', 'noId', 'patientsTogether', 'identityVaries', 'otherBytes', 'tooLarge', 'noImages', 'guessedText'];
 const RED: Issue[] = [...BLOCKING, ...TO_EXPLAIN, 'patientsTogether', 'otherBytes', 'tooLarge'];
 
+/** Whether something is so wrong that the study must not be sent unseen. */
+export function isRed(draft: Draft): boolean {
+  return draft.issues.some((issue) => RED.includes(issue));
+}
+
 export function StudyIssues({ draft }: { draft: Draft }) {
   const { t } = useTranslation('technician');
   const issues = GRAVITY.filter((issue) => draft.issues.includes(issue));

@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { ask, isOpen, startUpload, takeDrop, useUpload } from '@/upload';
 
 import { StudyCard } from './StudyCard';
+import { tie } from './tying';
 import { UploadDrop } from './UploadDrop';
 import { UploadProgress } from './UploadProgress';
 import { UploadSkipped } from './UploadSkipped';
@@ -67,6 +68,11 @@ export function UploadPage() {
   useEffect(startUpload, []);
   useGuard(taking !== null || drafts.length > 0 || sending.some((one) => isOpen(one) && !one.kept));
 
+  const arrived = sending.filter((one) => one.state === 'committed').map((one) => one.card.uid).join(' ');
+  useEffect(() => {
+    for (const study of arrived.split(' ')) void tie(study).catch(() => undefined);
+  }, [arrived]);
+
   const open = sending.filter(isOpen).length;
   const empty = drafts.length === 0 && sending.length === 0 && !taking;
   const troubled = line === 'broken' || line === 'signedOut' || line === 'notAllowed' || line === 'closed' || line === 'incompatible';
@@ -88,6 +94,7 @@ export function UploadPage() {
           action={<Button onClick={() => ask({ ask: 'stopTaking' })}>{t('technician:upload.stopTaking')}</Button>}
         />
       )}
+      {skipped.length > 0 && <UploadSkipped skipped={skipped} />}
       {drafts.length > 0 && (
         <section aria-labelledby="upload-drafts">
           <h2 id="upload-drafts">{t('technician:upload.drafts', { count: drafts.length })}</h2>
@@ -106,7 +113,6 @@ export function UploadPage() {
           <p className="quiet">{t('technician:upload.signOutWipes')}</p>
         </section>
       )}
-      {skipped.length > 0 && <UploadSkipped skipped={skipped} />}
     </div>
   );
 }

@@ -1,5 +1,6 @@
 // One study under way: how far, how fast, how long yet, whether the page may be closed, and what went wrong.
-import { CaretRightOutlined, CheckCircleFilled, CloseOutlined, FolderOpenOutlined, PauseOutlined, RedoOutlined } from '@ant-design/icons';
+import { CaretRightOutlined, CheckCircleFilled, CloseOutlined, FolderOpenOutlined, PauseOutlined, ProfileOutlined, RedoOutlined } from '@ant-design/icons';
+import { useNavigate } from '@tanstack/react-router';
 import { Alert, App, Button, Progress, Select } from 'antd';
 import { useTranslation } from 'react-i18next';
 
@@ -24,6 +25,7 @@ function safety(sending: Sending): string {
 export function UploadProgress({ sending, line }: { sending: Sending; line: Snapshot['line'] }) {
   const { t } = useTranslation('technician');
   const { modal } = App.useApp();
+  const navigate = useNavigate();
   const { id, state, there, entries, bytesThere, bytes, hashed } = sending;
   const done = state === 'committed';
   // Before the relay was asked nobody knows how far the study is.
@@ -100,6 +102,11 @@ export function UploadProgress({ sending, line }: { sending: Sending; line: Snap
               options={PRIORITIES.map((priority, value) => ({ value: value as 0 | 1 | 2, label: t(`technician:priority.${priority}.name`) }))}
             />
           </label>
+        )}
+        {done && (
+          <Button icon={<ProfileOutlined />} onClick={() => void navigate({ to: '/cases' })}>
+            {t('technician:progress.cases')}
+          </Button>
         )}
         {done ? (
           <Button icon={<CloseOutlined />} onClick={() => ask({ ask: 'dismiss', id })}>

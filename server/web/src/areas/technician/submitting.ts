@@ -7,6 +7,7 @@ import { nameParts } from '@/shared/PatientName';
 import { ask, type Draft } from '@/upload';
 
 import { changeOrder, type Field, type Identity, type Order, writeOrder } from './orders';
+import { explain } from './tying';
 
 /** What is written in the form. */
 export interface Written {
@@ -75,6 +76,7 @@ export async function submit(submission: Submission): Promise<void> {
     await addPaper(order.id, i18next.t('technician:paper.name'), there.size + 1, paper);
     there.add(paper);
   }
+  if (submission.differing.includes('id')) explain(draft.uid, order.id);
   ask({ ask: 'send', key: draft.key, clinic: submission.clinic, urgency: URGENCY[written.priority] });
   done.delete(key);
   void queries.invalidateQueries({ queryKey: ['orders'] });

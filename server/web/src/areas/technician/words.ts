@@ -15,3 +15,13 @@ export function leftText(seconds: number): string {
   if (seconds < 3_600) return i18next.t('technician:left.minutes', { count: Math.ceil(seconds / 60) });
   return i18next.t('technician:left.hours', { hours: Math.floor(seconds / 3_600), minutes: Math.ceil((seconds % 3_600) / 60) });
 }
+
+/** The parts of the body that have words of their own. */
+export const PARTS = [
+  'CHEST', 'HEAD', 'BRAIN', 'NECK', 'ABDOMEN', 'PELVIS', 'CSPINE', 'TSPINE', 'LSPINE', 'SHOULDER', 'ELBOW', 'WRIST', 'HAND', 'HIP', 'KNEE', 'ANKLE', 'FOOT', 'HEART', 'BREAST', 'THYROID',
+];
+
+/** A part of the body in words; a code without words stays as it is. */
+export function partText(part: string): string {
+  return PARTS.includes(part) ? i18next.t(`technician:part.${part}`) : part;
+}
