@@ -1,7 +1,7 @@
 // The typed client of the relay's interface, generated from its OpenAPI document (`npm run schema`), with the session's CSRF token.
 import createClient, { type Middleware } from 'openapi-fetch';
 
-import { asProblem, Problem, problemOf } from './problem';
+import { asProblem, Problem } from './problem';
 import type { components, paths } from './schema';
 
 /** The schemas of the interface by name. */
@@ -69,5 +69,7 @@ export async function ok<T>(answer: Promise<Answer<T>>): Promise<T> {
   if (body && typeof body === 'object' && 'code' in body) {
     throw new Problem({ status: settled.response.status, ...(body as { code: string; detail: string }) });
   }
-  throw await problemOf(settled.response.clone()).catch(asProblem);
+  // The body was read already, and says nothing that we know: a proxy answered in the relay's place.
+  const { status, statusText } = settled.response;
+  throw new Problem({ status, code: `HTTP_${status}`, detail: statusText });
 }

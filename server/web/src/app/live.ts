@@ -1,6 +1,8 @@
 // Live events: one stream for the page. Broken, it says so and goes on from the last event; what changed is asked again.
 import { useEffect, useSyncExternalStore } from 'react';
 
+import { noticeSignedOut } from '@/api/client';
+
 /** Something that happened; without patient data. */
 export interface Happened {
   seq: number;
@@ -28,6 +30,13 @@ let last: number | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let wait = 500;
 
+/** A line can die without a word, as when a cable is pulled: after so much silence the relay is asked, in milliseconds. */
+const SILENCE = 15_000;
+const ANSWER = 6_000;
+const LOOK = 5_000;
+let heard = 0;
+let looking: ReturnType<typeof setInterval> | undefined;
+
 function say(next: Link): void {
   if (link === next) return;
   link = next;
@@ -40,9 +49,11 @@ function open(): void {
   source = new EventSource(`/api/v1/events${after}`);
   source.onopen = () => {
     wait = 500;
+    heard = Date.now();
     say('open');
   };
   source.onmessage = (message: MessageEvent<string>) => {
+    heard = Date.now();
     const event = JSON.parse(message.data) as Happened;
     last = event.seq;
     listeners.forEach((call) => call(event));
@@ -51,30 +62,50 @@ function open(): void {
     const progress = JSON.parse(message.data) as Arriving;
     arrivals.forEach((call) => call(progress));
   });
-  source.onerror = () => {
-    // The browser's own retry gives up on some answers; ours does not.
-    source?.close();
-    say('broken');
-    clearTimeout(timer);
-    timer = setTimeout(open, wait);
-    wait = Math.min(8_000, wait * 2);
-  };
+  source.onerror = broken;
+}
+
+/** The browser's own retry gives up on some answers; ours does not. */
+function broken(): void {
+  if (!source) return;
+  source.close();
+  say('broken');
+  clearTimeout(timer);
+  timer = setTimeout(open, wait);
+  wait = Math.min(8_000, wait * 2);
+  // A stream is refused to whoever's session has ended, too: that is another page, not another try.
+  void fetch('/api/v1/me', { credentials: 'same-origin' }).then(
+    (answer) => (answer.status === 401 ? noticeSignedOut(answer) : undefined),
+    () => undefined,
+  );
+}
+
+async function look(): Promise<void> {
+  if (link !== 'open' || Date.now() - heard < SILENCE) return;
+  const answer = await fetch('/version', { cache: 'no-store', signal: AbortSignal.timeout(ANSWER) }).catch(() => null);
+  if (answer?.ok) heard = Date.now();
+  else if (link === 'open') broken();
 }
 
 /** Begins to follow; called when somebody has signed in. */
 export function startLive(): void {
-  if (!source) open();
+  if (source) return;
+  open();
+  clearInterval(looking);
+  looking = setInterval(() => void look(), LOOK);
 }
 
 /** Stops following; called at signing out. */
 export function stopLive(): void {
   clearTimeout(timer);
+  clearInterval(looking);
   source?.close();
   source = null;
   last = null;
   link = 'connecting';
 }
 
+window.addEventListener('offline', broken);
 window.addEventListener('online', () => {
   if (source && link === 'broken') open();
 });
