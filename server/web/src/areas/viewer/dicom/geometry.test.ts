@@ -1,7 +1,7 @@
 // Places and directions: order of stacks, letters, nearest slices, scale.
 import { describe, expect, it } from 'vitest';
 
-import { inOrder, isVolume, lettersOf, nearestIndex, planeOf, scaleBar, type Placed, type Six } from './geometry';
+import { inOrder, isEven, isVolume, lettersOf, nearestIndex, planeOf, scaleBar, type Placed, type Six } from './geometry';
 
 const axial: Six = [1, 0, 0, 0, 1, 0];
 const coronal: Six = [1, 0, 0, 0, 0, -1];
@@ -25,6 +25,7 @@ describe('geometry', () => {
     const even = [0, 5, 10, 15, 20].map((z, at) => slice(z, at));
     expect(isVolume(even)).toBe(true);
     expect(isVolume([...even, slice(60, 9)])).toBe(false);
+    expect([isEven(even), isVolume([...even, slice(27, 9)]), isEven([...even, slice(27, 9)])]).toEqual([true, true, false]);
     expect(isVolume([...even, slice(25, 9, coronal)])).toBe(false);
     expect(isVolume(even.map((one) => ({ ...one, position: null })))).toBe(false);
   });

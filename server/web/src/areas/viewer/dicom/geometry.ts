@@ -59,12 +59,23 @@ export interface Placed {
   number: number;
 }
 
-/** Whether images make one volume: parallel, all at different places along their normal, in even steps. */
+const middleOf = (steps: readonly number[]): number => [...steps].sort((a, b) => a - b)[Math.floor(steps.length / 2)] ?? 0;
+/** A gap so many steps wide is no volume any more: too much would be made up. */
+const GAP = 3;
+
+/** Whether images make one volume: parallel, all at different places along their normal, without gaps. */
 export function isVolume(images: readonly Placed[]): boolean {
-  const spacing = stepsOf(images);
-  if (!spacing || spacing.length < 3) return false;
-  const middle = [...spacing].sort((a, b) => a - b)[Math.floor(spacing.length / 2)] ?? 0;
-  return middle > 0.01 && spacing.every((step) => Math.abs(step - middle) < Math.max(0.1, middle * 0.1));
+  const steps = stepsOf(images);
+  if (!steps || steps.length < 3) return false;
+  const middle = middleOf(steps);
+  return steps.every((step) => step > 0.01 && step <= middle * GAP);
+}
+
+/** Whether the images of a volume follow each other in even steps. */
+export function isEven(images: readonly Placed[]): boolean {
+  const steps = stepsOf(images) ?? [];
+  const middle = middleOf(steps);
+  return steps.every((step) => Math.abs(step - middle) < Math.max(0.1, middle * 0.1));
 }
 
 /** Distances between neighbours along the normal; null where there is none. */

@@ -312,6 +312,11 @@ export class Engine implements PaneHost {
     if (how) this.panesWith(pane, 'zoom').forEach((other) => other.setZoomPan(how.zoom, how.pan));
   }
 
+  /** Fits a pane, and those that zoom with it. */
+  fit(pane: Pane): void {
+    [pane, ...(this.state.get().sync ? this.panesWith(pane, 'zoom') : [])].forEach((one) => one.fit());
+  }
+
   shown(frame: Frame): void {
     if (this.seen.has(frame.imageId) || frame.imageId.startsWith('mrcut:')) return;
     this.seen.add(frame.imageId);

@@ -1,7 +1,7 @@
 // Planes cut out of the stack in use, beside it, with crosshairs; slices are filled in as they come.
 import { cache, imageLoader, type Types } from '@cornerstonejs/core';
 
-import { isVolume } from '../dicom/geometry';
+import { isEven, isVolume } from '../dicom/geometry';
 import type { Stack } from '../dicom/model';
 import { closeBlock, cutImage, cutStack, filledOf, fillSlice, openBlock, parseCut } from '../mpr/cuts';
 
@@ -15,6 +15,8 @@ export interface MprState {
   filled: number;
   total: number;
   failed: boolean;
+  /** The slices stand in uneven steps: between them more or less is made up. */
+  uneven: boolean;
 }
 
 const AT_ONCE = 4;
@@ -30,6 +32,7 @@ export class Mpr {
   readonly state = new Signal<MprState | null>(null);
   private stopped = true;
   private stacks: Stack[] = [];
+  private uneven = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -45,6 +48,7 @@ export class Mpr {
     const sample = await imageLoader.loadAndCacheImage(start.imageId);
     if (!openBlock(stack, sample, this.bytes)) return null;
     this.stopped = false;
+    this.uneven = !isEven(stack.frames);
     this.stacks = (['j', 'i'] as const).map((axis) => cutStack(stack, axis)).filter((made): made is Stack => made !== null);
     this.stacks.forEach((made) => introduce(made.frames));
     fillSlice(stack.id, start.imageId, sample);
@@ -68,7 +72,7 @@ export class Mpr {
   }
 
   private tell(id: string, failed = false): void {
-    this.state.set({ stack: id, ...filledOf(id), failed });
+    this.state.set({ stack: id, ...filledOf(id), failed, uneven: this.uneven });
   }
 
   /** Fetches every slice, from the middle of interest outwards, without keeping it twice. */

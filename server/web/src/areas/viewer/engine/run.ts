@@ -23,8 +23,11 @@ export function runAction(engine: Engine, action: Action): boolean {
       invert: () => pane.invert(),
       'zoom.in': () => pane.zoomBy(1.2),
       'zoom.out': () => pane.zoomBy(1 / 1.2),
-      fit: () => pane.fit(),
-      reset: () => pane.reset(),
+      fit: () => engine.fit(pane),
+      reset: () => {
+        pane.reset();
+        engine.fit(pane);
+      },
       'window.auto': () => pane.autoWindow(),
       'window.file': () => pane.fileWindow(),
       'image.next': () => move(index + 1),

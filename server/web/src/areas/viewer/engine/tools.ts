@@ -6,7 +6,7 @@ import {
 
 import { hasScale } from '../dicom/calibration';
 
-import { measuredFrame } from './measured';
+import { measuredFrame, valueAt } from './measured';
 
 export const toolClasses = [
   WindowLevelTool, ZoomTool, PanTool, LengthTool, AngleTool, RectangleROITool, EllipticalROITool, PlanarFreehandROITool, ProbeTool,
@@ -113,8 +113,16 @@ function regionLines(data: Data, target: string | string[]): string[] {
 
 function probeLines(data: Data, target: string): string[] {
   const found = statsOf(data, target);
-  const value = one(found?.stats['value']);
-  if (!found || value === null) return [];
+  if (!found) return [];
+  const value = one(found.stats['value']);
+  if (value === null) {
+    // Cornerstone looks for the pixel in as many images as the stack has, and finds none: it is in this one.
+    const [column, row] = Array.from((found.stats['index'] as ArrayLike<number> | undefined) ?? []);
+    const values = column === undefined || row === undefined ? null : valueAt(found.target, column, row);
+    if (!values) return [];
+    const unit = measuredFrame(found.target)?.set['00080060']?.Value?.[0] === 'CT' ? ' HU' : '';
+    return [values.map(digits).join(' / ') + unit];
+  }
   const given = found.stats['modalityUnit'];
   const unit = String(Array.isArray(given) ? given[0] : (given ?? '')).replace('raw', '');
   return [`${digits(value)} ${unit}`.trim()];

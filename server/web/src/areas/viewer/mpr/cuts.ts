@@ -3,7 +3,7 @@ import { imageLoader, utilities, type Types } from '@cornerstonejs/core';
 
 import type { Frame, Stack } from '../dicom/model';
 
-import { cutOf, cutOrigin, cutPixels, volumeOf, type Axis, type Cut, type Volume, type Voxels } from './reslice';
+import { cutOf, cutOrigin, cutPixels, putSlice, volumeOf, type Axis, type Cut, type Volume, type Voxels } from './reslice';
 
 export const SCHEME = 'mrcut';
 
@@ -27,6 +27,8 @@ export function openBlock(stack: Stack, sample: Types.IImage, bytes: number): Vo
   if (!volume) return null;
   const length = volume.size.i * volume.size.j * volume.size.k;
   const voxels = wide ? new Float32Array(length) : sample.getPixelData() instanceof Uint16Array ? new Uint16Array(length) : new Int16Array(length);
+  // What is not there yet, and what lies beside slices that stand askew, is as dark as the darkest.
+  voxels.fill(sample.minPixelValue);
   blocks.set(stack.id, {
     volume,
     cuts: { i: cutOf(volume, 'i'), j: cutOf(volume, 'j'), k: cutOf(volume, 'k') },
@@ -47,9 +49,9 @@ export function fillSlice(id: string, imageId: string, image: Types.IImage): boo
   const at = block?.volume.frames.findIndex((frame) => frame.imageId === imageId) ?? -1;
   if (!block || at < 0 || block.filled[at]) return false;
   const pixels = image.getPixelData();
-  const each = block.volume.size.i * block.volume.size.j;
-  if (pixels.length !== each) return false;
-  block.voxels.set(pixels as Int16Array, at * each);
+  const { rows, columns } = block.volume.frames[0] as Frame;
+  if (pixels.length !== rows * columns) return false;
+  putSlice(block.volume, block.voxels, at, pixels, rows, columns);
   block.filled[at] = 1;
   block.extent = [Math.min(block.extent[0], image.minPixelValue), Math.max(block.extent[1], image.maxPixelValue)];
   return true;

@@ -6,7 +6,7 @@ import type { Six } from '../dicom/geometry';
 import { align, mayGoTogether, partner } from '../engine/sync';
 import type { Stack } from '../dicom/model';
 
-import { cutOf, cutOrigin, cutPixels, volumeOf } from './reslice';
+import { cutOf, cutOrigin, cutPixels, putSlice, sliceAt, volumeOf } from './reslice';
 
 const axial: Six = [1, 0, 0, 0, 1, 0];
 
@@ -48,6 +48,45 @@ describe('cut planes', () => {
     const cut = cutOf(volume, 'i');
     expect(cut).toMatchObject({ plane: 'sagittal', columns: 3, rows: 5, right: { axis: 'j', back: false } });
     expect(Array.from(cutPixels(volume, voxels(3), cut, 2)).slice(0, 3)).toEqual([202, 212, 222]);
+  });
+});
+
+describe('slices that stand askew, in uneven steps', () => {
+  const tilt = (18.5 * Math.PI) / 180;
+  const askew: Six = [1, 0, 0, 0, Math.cos(tilt), -Math.sin(tilt)];
+  const heights = [0, 4, 8, 12, 19, 26, 33, 40];
+  const columns = 4;
+  const rows = 40;
+  const tilted = heights.map((z, at) => ({ ...(frames(1)[0] as Frame), imageId: `t${at}`, number: at, position: [0, 0, z] as [number, number, number], orientation: askew, rows, columns }));
+  const volume = volumeOf('t', tilted);
+
+  it('lie where the device says', () => {
+    if (!volume) throw new Error('no volume');
+    expect(volume.size).toMatchObject({ i: 4, k: 8 });
+    expect(volume.size.j).toBe(rows + Math.ceil(40 * Math.sin(tilt)));
+    expect(volume.places[4]).toBeCloseTo(19 * Math.cos(tilt), 6);
+    expect(sliceAt(volume.places, volume.places[4] as number)).toBe(4);
+    expect(sliceAt(volume.places, ((volume.places[4] as number) + (volume.places[5] as number)) / 2)).toBeCloseTo(4.5, 6);
+  });
+
+  it('give planes without a shear: what is measured there stands there', () => {
+    if (!volume) throw new Error('no volume');
+    const voxels = new Float32Array(volume.size.i * volume.size.j * volume.size.k);
+    // Every pixel says how far back (y) and how high (z) it lies.
+    heights.forEach((z, at) => {
+      const pixels = Float32Array.from({ length: rows * columns }, (_, place) => {
+        const down = Math.floor(place / columns);
+        return 100 * down * Math.cos(tilt) + (z - down * Math.sin(tilt));
+      });
+      putSlice(volume, voxels, at, pixels, rows, columns);
+    });
+    const cut = cutOf(volume, 'i');
+    const pixels = cutPixels(volume, voxels, cut, 2);
+    const begin = cutOrigin(volume, cut, 2);
+    for (const [row, column] of [[10, 25], [20, 30], [25, 28]] as const) {
+      const at = [0, 1, 2].map((axis) => (begin[axis] as number) + column * cut.spacing[1] * (cut.orientation[axis] as number) + row * cut.spacing[0] * (cut.orientation[axis + 3] as number));
+      expect(pixels[row * cut.columns + column]).toBeCloseTo(100 * (at[1] as number) + (at[2] as number), 1);
+    }
   });
 });
 

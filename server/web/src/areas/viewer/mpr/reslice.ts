@@ -13,29 +13,82 @@ export interface Volume {
   step: { i: number; j: number; k: number };
   along: { i: Point; j: Point; k: Point };
   origin: Point;
+  /** Where each slice lies along `k`, in millimetres from the first: steps may differ. */
+  places: readonly number[];
+  /** Where each slice begins in the block, in pixels: they stand askew where the gantry was tilted. */
+  shift: readonly { i: number; j: number }[];
   /** Every so many slices is kept; 1 unless memory is short. */
   every: number;
   frames: readonly Frame[];
 }
 
-/** Describes the block of a stack; null when it is none. The stack must be in order and evenly spaced (`isVolume`). */
+/** Less than this is a rounding of positions, and no tilt. */
+const ASKEW = 0.5;
+
+/** How far slices begin from the first one along an axis, in pixels from the least; all zero when they stand straight. */
+function shiftsOf(exact: readonly number[]): { least: number; shifts: number[]; room: number } {
+  const least = Math.min(...exact);
+  const extent = Math.max(...exact) - least;
+  if (extent < ASKEW) return { least: 0, shifts: exact.map(() => 0), room: 0 };
+  return { least, shifts: exact.map((one) => one - least), room: Math.ceil(extent) };
+}
+
+/** Describes the block of a stack; null when it is none. The stack must be in order and a volume (`isVolume`). */
 export function volumeOf(id: string, frames: readonly Frame[], every = 1): Volume | null {
   const kept = frames.filter((_, at) => at % every === 0);
-  const [first, second] = kept;
+  const first = kept[0];
   const last = kept[kept.length - 1];
-  if (!first?.orientation || !first.position || !second?.position || !last?.position || !first.spacing) return null;
-  const normal = normalOf(first.orientation);
-  const across = dot(minus(last.position, first.position), normal);
+  if (kept.length < 2 || !first?.orientation || !first.position || !last?.position || !first.spacing) return null;
+  const { position: begin, spacing } = first;
+  const [i, j, normal] = [rowOf(first.orientation), columnOf(first.orientation), normalOf(first.orientation)];
+  const across = dot(minus(last.position, begin), normal);
   const k = across >= 0 ? normal : scale(normal, -1);
+  const ways = kept.map((frame) => minus(frame.position ?? begin, begin));
+  const places = ways.map((way) => dot(way, k));
+  if (places.some((place, at) => at > 0 && place <= (places[at - 1] as number))) return null;
+  const right = shiftsOf(ways.map((way) => dot(way, i) / spacing[1]));
+  const down = shiftsOf(ways.map((way) => dot(way, j) / spacing[0]));
   return {
     id,
-    size: { i: first.columns, j: first.rows, k: kept.length },
-    step: { i: first.spacing[1], j: first.spacing[0], k: Math.abs(across) / (kept.length - 1) },
-    along: { i: rowOf(first.orientation), j: columnOf(first.orientation), k },
-    origin: first.position,
+    size: { i: first.columns + right.room, j: first.rows + down.room, k: kept.length },
+    step: { i: spacing[1], j: spacing[0], k: Math.abs(across) / (kept.length - 1) },
+    along: { i, j, k },
+    origin: add(begin, add(scale(i, right.least * spacing[1]), scale(j, down.least * spacing[0]))),
+    places,
+    shift: kept.map((_, at) => ({ i: right.shifts[at] as number, j: down.shifts[at] as number })),
     every,
     frames: kept,
   };
+}
+
+/** Between a pixel and the one before it. */
+const mixed = (before: number, here: number, part: number): number => here + (before - here) * part;
+
+/** Puts the pixels of a slice into its block, moved to where they belong. */
+export function putSlice(volume: Volume, voxels: Voxels, at: number, pixels: ArrayLike<number>, rows: number, columns: number): void {
+  const { i: width, j: height } = volume.size;
+  const { i, j } = volume.shift[at] ?? { i: 0, j: 0 };
+  const base = at * width * height;
+  const [left, top] = [Math.floor(i), Math.floor(j)];
+  const [partX, partY] = [i - left, j - top];
+  const from = (row: number, column: number) => pixels[Math.min(rows - 1, Math.max(0, row)) * columns + Math.min(columns - 1, Math.max(0, column))] as number;
+  const plain = partX === 0 && partY === 0;
+  if (plain && width === columns && height === rows) {
+    voxels.set(pixels, base);
+    return;
+  }
+  for (let row = 0; row < rows; row += 1) {
+    const to = base + (row + top) * width + left;
+    for (let column = 0; column < columns; column += 1) {
+      if (plain) {
+        voxels[to + column] = pixels[row * columns + column] as number;
+        continue;
+      }
+      const above = mixed(from(row - 1, column - 1), from(row - 1, column), partX);
+      const here = mixed(from(row, column - 1), from(row, column), partX);
+      voxels[to + column] = here + (above - here) * partY;
+    }
+  }
 }
 
 /** How a cut stands on the screen: which axis goes right and which goes down, and whether backwards. */
@@ -99,7 +152,20 @@ export function cutOrigin(volume: Volume, cut: Cut, index: number): Point {
   at[cut.axis] = index;
   if (cut.right.back) at[cut.right.axis] = volume.size[cut.right.axis] - 1;
   if (cut.down.back) at[cut.down.axis] = volume.size[cut.down.axis] - 1;
-  return AXES.reduce((point, axis) => add(point, scale(volume.along[axis], at[axis] * volume.step[axis])), volume.origin);
+  const way = (axis: Axis) => (axis === 'k' ? (volume.places[at.k] ?? 0) : at[axis] * volume.step[axis]);
+  return AXES.reduce((point, axis) => add(point, scale(volume.along[axis], way(axis))), volume.origin);
+}
+
+/** Which slice lies so many millimetres along, and how far it is to the next: 2.25 is a quarter after the third. */
+export function sliceAt(places: readonly number[], millimetres: number): number {
+  let [low, high] = [0, places.length - 1];
+  while (high - low > 1) {
+    const half = (low + high) >> 1;
+    if ((places[half] as number) <= millimetres) low = half;
+    else high = half;
+  }
+  const [from, to] = [places[low] as number, places[high] as number];
+  return to > from ? low + Math.min(1, Math.max(0, (millimetres - from) / (to - from))) : low;
 }
 
 /** The pixels of a cut. */
@@ -113,8 +179,11 @@ export function cutPixels(volume: Volume, voxels: Voxels, cut: Cut, index: numbe
     const low = new Int32Array(dots);
     const high = new Int32Array(dots);
     const share = new Float32Array(dots);
+    const whole = volume.places[length - 1] ?? 0;
     for (let at = 0; at < dots; at += 1) {
-      const exact = ((side.back ? dots - 1 - at : at) * (length - 1)) / Math.max(1, dots - 1);
+      const step = side.back ? dots - 1 - at : at;
+      const end = Math.max(1, dots - 1);
+      const exact = side.axis === 'k' ? sliceAt(volume.places, (step * whole) / end) : (step * (length - 1)) / end;
       const under = Math.min(length - 1, Math.floor(exact));
       low[at] = under * strides[side.axis];
       high[at] = Math.min(length - 1, under + 1) * strides[side.axis];

@@ -77,6 +77,7 @@ export function Toolbar({ engine, keymap, run, onSecondWindow, rail, onRail }: T
       <Button {...said} action="full.toggle" icon="full" />
       <Button {...said} action="help" icon="keyboard" />
       {mpr && mpr.filled < mpr.total && <span role="status">{t('viewer:mpr.filling', { filled: mpr.filled, total: mpr.total })}</span>}
+      {mpr?.uneven && <span role="status" className="mrv-tag">{t('viewer:mpr.uneven')}</span>}
       {mpr?.failed && <span className="mrv-bad">{t('viewer:mpr.failed', { missing: mpr.total - mpr.filled })}</span>}
       {by.by === 'cpu' && (
         <Tooltip title={t(by.lost ? 'viewer:drawing.lost' : 'viewer:drawing.cpuHint')}>
