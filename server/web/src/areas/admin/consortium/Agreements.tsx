@@ -14,6 +14,7 @@ import { Nothing } from '@/shared/Trouble';
 
 import { ConfirmTyped } from '../parts/ConfirmTyped';
 import { DataTable, type Column } from '../parts/DataTable';
+import { NextStep } from '../parts/firstSteps';
 import { usePaged } from '../parts/paged';
 import { AgreementForm, type Typed } from './AgreementForm';
 import { Destinations } from './Destinations';
@@ -93,6 +94,7 @@ export function Agreements() {
   return (
     <div className="page">
       <PageTitle title={t('admin:agreements.title')} lead={t('admin:agreements.lead')} actions={list.items.length > 0 && create} />
+      <NextStep here="agreement" />
       <DataTable label={t('admin:agreements.title')} columns={columns} list={list} rowKey={(agreement) => agreement.id} empty={<Nothing text={t('admin:agreements.none')}>{create}</Nothing>} />
       <AgreementForm
         open={doing?.what === 'create' || doing?.what === 'change'}

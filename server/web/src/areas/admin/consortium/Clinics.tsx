@@ -10,8 +10,9 @@ import { queries } from '@/app/queries';
 import { Nothing } from '@/shared/Trouble';
 
 import { DataTable, type Column } from '../parts/DataTable';
+import { NextStep } from '../parts/firstSteps';
 import { usePlaces, type Place } from '../parts/places';
-import { isOnline, useGateways, type Gateway } from './gateway';
+import { isOnline, useDirect, useGateways, type Gateway } from './gateway';
 import { JoinCode } from './JoinCode';
 import { JoinCodes } from './JoinCodes';
 
@@ -19,6 +20,7 @@ export function Clinics() {
   const { t } = useTranslation(['admin', 'common', 'shared']);
   const { places, loading, error, again } = usePlaces();
   const gateways = useGateways(null);
+  const direct = useDirect();
   const [joining, setJoining] = useState<Place | null>(null);
   const [codes, setCodes] = useState<Place | null>(null);
   useHappened(
@@ -35,9 +37,11 @@ export function Clinics() {
     { key: 'kind', title: t('admin:organizations.kind'), render: (place) => t(`admin:kind.${place.kind}`) },
     {
       key: 'gateways',
-      title: t('admin:gateways.title'),
+      title: t('admin:clinics.way'),
       render: (place) => {
         const all = of(place);
+        const sending = direct.items.filter((device) => device.clinic === place.id);
+        if (all.length === 0 && sending.length > 0) return <Link to="/devices">{t('admin:clinics.devices', { count: sending.length })}</Link>;
         if (all.length === 0) return <span className="quiet">{t('admin:clinics.noGateway')}</span>;
         return (
           <Space size={4} wrap>
@@ -68,6 +72,7 @@ export function Clinics() {
   return (
     <div className="page">
       <PageTitle title={t('admin:clinics.title')} lead={t('admin:clinics.lead')} actions={<Link to="/devices">{t('admin:clinics.direct')}</Link>} />
+      <NextStep here="link" />
       <DataTable label={t('admin:clinics.title')} columns={columns} list={{ items: clinics, loading, error, again }} rowKey={(place) => place.id} empty={<Nothing text={t('admin:clinics.none')}><Link to="/organizations">{t('admin:home.do.clinic')}</Link></Nothing>} />
       <JoinCode clinic={joining} onClose={() => setJoining(null)} />
       <JoinCodes clinic={codes} onClose={() => setCodes(null)} />

@@ -1,10 +1,9 @@
 // Devices that send straight to the relay: what to type in at them, and green at the first echo.
 import { CheckCircleFilled, ClockCircleOutlined, PlusOutlined } from '@ant-design/icons';
-import { Button, Descriptions, Form, Input, Popconfirm, Select, Space } from 'antd';
+import { Alert, Button, Descriptions, Form, Input, Popconfirm, Select, Space } from 'antd';
 import { useCallback, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
-import type { Schemas } from '@/api/client';
 import { request } from '@/api/request';
 import { useHappened } from '@/app/live';
 import { PageTitle } from '@/app/PageTitle';
@@ -17,9 +16,9 @@ import { DataTable, type Column } from '../parts/DataTable';
 import { EditDialog } from '../parts/EditDialog';
 import { usePaged } from '../parts/paged';
 import { administers, choicesOf, usePlaces } from '../parts/places';
-import { hostOf, useConnection } from './address';
+import { hostOf, isLoopback, useConnection } from './address';
+import { heardAt, type Device } from './gateway';
 
-type Device = Schemas['DeviceBody'] & { echoed_at?: number | null; stored_at?: number | null };
 interface Typed {
   clinic: string;
   name: string;
@@ -34,7 +33,7 @@ const CHARSETS = ['GB18030', 'GBK', 'ISO_IR 192', 'ISO_IR 100'];
 
 function Heard({ device }: { device: Device }) {
   const { t } = useTranslation(['admin', 'common']);
-  const last = Math.max(device.echoed_at ?? 0, device.stored_at ?? 0);
+  const last = heardAt(device);
   if (last === 0) {
     return (
       <span className="state-fair">
@@ -136,9 +135,10 @@ export function Devices() {
         }
       />
       {connection.isError && <Trouble error={connection.error} retry={() => void connection.refetch()} />}
+      {connection.data && isLoopback(hostOf(connection.data)) && <Alert type="warning" showIcon title={t('admin:address.loopback', { host: hostOf(connection.data) })} style={{ marginBottom: 12 }} />}
       {connection.data && <Descriptions size="small" bordered column={{ xs: 1, md: typedIn.length }} title={t('admin:devices.typeIn')} items={typedIn} style={{ marginBottom: 16 }} />}
       {fault !== null && <Trouble error={fault} />}
-      <DataTable label={t('admin:devices.title')} columns={columns} list={list} rowKey={(item) => item.id} empty={<Nothing text={t('admin:devices.none')} />} />
+      <DataTable label={t('admin:devices.title')} columns={columns} list={list} rowKey={(item) => item.id} empty={<Nothing text={t('admin:devices.none')}>{create}</Nothing>} />
       <EditDialog<Typed>
         open={doing !== null}
         title={device ? device.name : t('admin:devices.create')}

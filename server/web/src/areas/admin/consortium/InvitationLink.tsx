@@ -1,25 +1,45 @@
 // An invitation, shown this once: as a link to copy and as a QR code for the phone of whoever sits beside.
-import { Alert, Modal } from 'antd';
+import { Alert, Form, Input, Modal } from 'antd';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { Copy } from '@/shared/Copy';
 import { QrCode } from '@/shared/QrCode';
 import { moment } from '@/shared/time';
 
+import { isLoopback, pagesAddress, useConnection } from './address';
+
 export interface Invitation {
   token: string;
   expires_at: number;
 }
 
+/** The name of the host in an address; empty where it is none. */
+function hostIn(address: string): string {
+  return /^https?:\/\/[^/?#]+\/?$/.test(address) && URL.canParse(address) ? new URL(address).hostname : '';
+}
+
 export function InvitationLink({ shown, onClose }: { shown: { name: string; invitation: Invitation } | null; onClose: () => void }) {
   const { t } = useTranslation(['admin', 'common']);
+  const connection = useConnection();
+  const [typed, setTyped] = useState<string | null>(null);
+  const address = typed ?? pagesAddress(connection.data);
+  const host = hostIn(address);
   // Behind the # the secret reaches no server's log.
-  const link = shown ? `${window.location.origin}/invite#${shown.invitation.token}` : '';
+  const link = shown ? `${address.replace(/\/+$/, '')}/invite#${shown.invitation.token}` : '';
   return (
     <Modal open={shown !== null} title={shown ? t('admin:invitation.title', { name: shown.name }) : ''} onCancel={onClose} onOk={onClose} cancelButtonProps={{ style: { display: 'none' } }} okText={t('admin:invitation.done')} mask={{ closable: false }} destroyOnHidden>
       {shown && (
         <>
           <Alert type="warning" showIcon title={t('admin:invitation.once')} style={{ marginBottom: 12 }} />
+          {(typed !== null || isLoopback(host)) && (
+            <Form layout="vertical" component={false}>
+              {isLoopback(host) && <Alert type="error" showIcon title={t('admin:address.loopback', { host })} style={{ marginBottom: 8 }} />}
+              <Form.Item label={t('admin:invitation.address')} validateStatus={host === '' ? 'error' : ''} help={host === '' ? t('admin:invitation.addressWrong') : undefined} style={{ marginBottom: 12 }}>
+                <Input value={address} spellCheck={false} autoCapitalize="none" onChange={(event) => setTyped(event.target.value.trim())} />
+              </Form.Item>
+            </Form>
+          )}
           <p>{t('admin:invitation.how', { until: moment(shown.invitation.expires_at) })}</p>
           <div style={{ textAlign: 'center' }}>
             <QrCode text={link} label={t('admin:invitation.qr')} />

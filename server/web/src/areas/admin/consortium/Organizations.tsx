@@ -12,6 +12,7 @@ import { plainWords, Trouble } from '@/shared/Trouble';
 
 import { ConfirmTyped } from '../parts/ConfirmTyped';
 import { EditDialog } from '../parts/EditDialog';
+import { NextStep } from '../parts/firstSteps';
 import { KINDS, usePlaces, type Place } from '../parts/places';
 
 interface Node {
@@ -90,6 +91,7 @@ export function Organizations() {
     </span>
   );
   const tree = treeOf(places, closed);
+  const top = tree[0]?.place;
   const someClosed = places.some((place) => place.closed_at);
   return (
     <div className="page">
@@ -97,13 +99,21 @@ export function Organizations() {
         title={t('admin:organizations.title')}
         lead={t('admin:organizations.lead')}
         actions={
-          someClosed && (
-            <label style={{ display: 'inline-flex', gap: 8 }}>
-              <Switch size="small" checked={closed} onChange={setClosed} /> {t('admin:organizations.showClosed')}
-            </label>
-          )
+          <>
+            {someClosed && (
+              <label style={{ display: 'inline-flex', gap: 8 }}>
+                <Switch size="small" checked={closed} onChange={setClosed} /> {t('admin:organizations.showClosed')}
+              </label>
+            )}
+            {top && (
+              <Button type="primary" icon={<PlusOutlined />} onClick={() => setDoing({ what: 'create', parent: top })}>
+                {t('admin:home.do.clinic')}
+              </Button>
+            )}
+          </>
         }
       />
+      <NextStep here="clinic" />
       {error && <Trouble error={error} retry={again} />}
       {loading ? <Skeleton active /> : <Tree<Node> key={`${places.length} ${closed}`} treeData={tree} titleRender={row} defaultExpandAll selectable={false} blockNode showLine />}
       <EditDialog<{ name: string; kind: string }>

@@ -1,6 +1,7 @@
 // People: who has an account, as what and where; invitations, second factors, closed accounts.
 import { MoreOutlined, PlusOutlined } from '@ant-design/icons';
-import { App, Button, Dropdown, Select, Space, Tag } from 'antd';
+import { useQuery } from '@tanstack/react-query';
+import { App, Button, Dropdown, Input, Select, Space, Tag } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -12,7 +13,8 @@ import { Nothing, plainWords } from '@/shared/Trouble';
 
 import { ConfirmTyped } from '../parts/ConfirmTyped';
 import { DataTable, type Column } from '../parts/DataTable';
-import { usePaged } from '../parts/paged';
+import { NextStep } from '../parts/firstSteps';
+import { everything, usePaged } from '../parts/paged';
 import { choicesOf, usePlaces } from '../parts/places';
 import { InvitationLink, type Invitation } from './InvitationLink';
 import { PersonForm, type Person, type Typed } from './PersonForm';
@@ -29,6 +31,11 @@ export function People() {
   const [doing, setDoing] = useState<Doing>(null);
   const [link, setLink] = useState<{ name: string; invitation: Invitation } | null>(null);
   const list = usePaged<Person>(KEY, '/api/v1/people', { organization });
+  const [text, setText] = useState('');
+  const wanted = text.trim().toLowerCase();
+  const all = useQuery({ queryKey: [...KEY, 'all', organization], queryFn: () => everything<Person>('/api/v1/people', { organization }), enabled: wanted !== '' });
+  const found = (all.data ?? []).filter((person) => person.name.toLowerCase().includes(wanted) || person.login.includes(wanted));
+  const shown = wanted === '' ? list : { items: found, loading: all.isPending, error: all.error, again: () => void all.refetch() };
   const renew = () => queries.invalidateQueries({ queryKey: KEY });
 
   async function send(typed: Typed, key: string) {
@@ -114,12 +121,14 @@ export function People() {
         lead={t('admin:people.lead')}
         actions={
           <>
+            <Input.Search allowClear placeholder={t('admin:people.search')} aria-label={t('admin:people.search')} value={text} onChange={(event) => setText(event.target.value)} style={{ width: 200 }} />
             <Select aria-label={t('admin:column.organization')} placeholder={t('admin:people.everywhere')} allowClear showSearch={{ optionFilterProp: 'label' }} value={organization} options={choicesOf(places)} onChange={(id: string | undefined) => setOrganization(id ?? null)} style={{ minWidth: 180 }} />
             {create}
           </>
         }
       />
-      <DataTable label={t('admin:people.title')} columns={columns} list={list} rowKey={(person) => person.id} empty={<Nothing text={t('admin:people.none')} />} />
+      <NextStep here="people" />
+      <DataTable label={t('admin:people.title')} columns={columns} list={shown} rowKey={(person) => person.id} empty={<Nothing text={t(wanted === '' ? 'admin:people.none' : 'admin:people.notFound')} />} />
       <PersonForm open={doing?.what === 'create' || doing?.what === 'change'} person={doing?.what === 'change' ? doing.person : null} onSend={send} onClose={() => setDoing(null)} onStale={() => void renew()} />
       <InvitationLink shown={link} onClose={() => setLink(null)} />
       <ConfirmTyped

@@ -28,3 +28,14 @@ export function joinAddress(connection: Connection): string {
   const host = hostOf(connection);
   return `https://${host.includes(':') ? `[${host}]` : host}:${connection.link_port}`;
 }
+
+/** Whether a name leads nowhere but to the machine itself. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\./.test(host);
+}
+
+/** Where other machines open these pages, as far as it is known. */
+export function pagesAddress(connection: Connection | undefined): string {
+  const { hostname, origin } = window.location;
+  return isLoopback(hostname) && connection && connection.names.length > 0 ? joinAddress(connection) : origin;
+}

@@ -15,6 +15,18 @@ export function isOnline(gateway: Gateway): boolean {
   return gateway.online ?? (gateway.seen_at !== null && gateway.seen_at !== undefined && now() - gateway.seen_at < SILENT);
 }
 
+export type Device = Schemas['DeviceBody'] & { echoed_at?: number | null; stored_at?: number | null };
+
+/** When a device was last heard of, in microseconds; 0 for never. */
+export function heardAt(device: Device): number {
+  return Math.max(device.echoed_at ?? 0, device.stored_at ?? 0);
+}
+
+/** Every device that sends straight to the relay. */
+export function useDirect(): Paged<Device> {
+  return usePaged<Device>(['devices'], '/api/v1/devices', {}, { limit: 200, every: 10_000 });
+}
+
 /** The gateways of a clinic, or all of them; asked again often enough to see one come and go. */
 export function useGateways(clinic: string | null): Paged<Gateway> {
   return usePaged<Gateway>(['gateways'], '/api/v1/gateways', { clinic }, { limit: 200, every: 10_000 });

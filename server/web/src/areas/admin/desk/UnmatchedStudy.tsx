@@ -28,7 +28,8 @@ function Same({ same }: { same: boolean | null }) {
 }
 
 function Compared({ candidate, onChoose, busy }: { candidate: Candidate; onChoose: () => void; busy: boolean }) {
-  const { t } = useTranslation(['admin', 'common']);
+  const { t } = useTranslation(['admin', 'common', 'shared']);
+  const said = (name: string, value: string) => (name === 'sex' && ['M', 'F', 'O'].includes(value) ? t(`shared:sex.${value}`) : value || '–');
   return (
     <Card size="small" title={t('admin:unmatched.order', { number: candidate.order.number })} extra={<Button type="primary" size="small" loading={busy} onClick={onChoose}>{t('admin:unmatched.choose')}</Button>}>
       <table className="compare">
@@ -44,8 +45,8 @@ function Compared({ candidate, onChoose, busy }: { candidate: Candidate; onChoos
           {candidate.fields.filter((field) => field.name !== 'uid' || field.same !== null).map((field) => (
             <tr key={field.name}>
               <th scope="row">{t(`admin:unmatched.field.${field.name}`)}</th>
-              <td>{field.study || '–'}</td>
-              <td className={field.same === false ? 'differs' : ''}>{field.order || '–'}</td>
+              <td>{said(field.name, field.study)}</td>
+              <td className={field.same === false ? 'differs' : ''}>{said(field.name, field.order)}</td>
               <td>
                 <Same same={field.same} />
               </td>

@@ -38,6 +38,7 @@ function field(name: Field['name'], weight: number, study: string | null | undef
 export function compared(study: Study, order: Order): Candidate {
   const named = field('name', 4, study.patient, order.patient_name);
   const known = names(study.patient_name);
+  named.order = nameParts(order.patient_name).first;
   if (named.same === false) named.same = names(order.patient_name).some((name) => known.includes(name));
   const fields = [
     named,

@@ -35,7 +35,7 @@ export function LineList({ items, answer, kind }: { items: Line[]; answer: Answe
     return <Link to="/assign">{t('admin:chase.assign')}</Link>;
   };
   const columns: Column<Line>[] = [
-    { key: 'number', title: t('admin:column.case'), main: true, render: (line) => line.number },
+    { key: 'number', title: t('admin:column.case'), main: true, render: (line) => <Link to={`/case/${line.case.id}`}>{line.number}</Link> },
     { key: 'priority', title: t('admin:column.priority'), render: (line) => <PriorityTag priority={line.case.priority} /> },
     { key: 'patient', title: t('admin:column.patient'), render: (line) => <PatientName name={line.patient} /> },
     { key: 'study', title: t('admin:column.study'), render: (line) => <Parts of={[line.case.modality, line.body_part]} /> },
@@ -80,7 +80,7 @@ export function DeliveryList({ items, answer, retrying }: { items: Delivery[]; a
   const { t } = useTranslation(['admin', 'common', 'shared']);
   const { nameOf } = usePlaces();
   const columns: Column<Delivery>[] = [
-    { key: 'number', title: t('admin:column.case'), main: true, render: (delivery) => delivery.case_number },
+    { key: 'number', title: t('admin:column.case'), main: true, render: (delivery) => <Link to={`/case/${delivery.case}`}>{delivery.case_number}</Link> },
     { key: 'clinic', title: t('admin:column.clinic'), render: (delivery) => nameOf(delivery.clinic) },
     { key: 'to', title: t('admin:column.destination'), render: (delivery) => `${delivery.destination_name} (${t(`admin:route.${delivery.route}`)})` },
     { key: 'since', title: retrying ? t('admin:column.stuckSince') : t('admin:column.waitsSince'), render: (delivery) => shortMoment(delivery.updated_at) },
@@ -100,7 +100,7 @@ export function DeliveryList({ items, answer, retrying }: { items: Delivery[]; a
 export function FindingList({ items, answer }: { items: Finding[]; answer: Answer<Finding> }) {
   const { t } = useTranslation(['admin', 'common', 'shared']);
   const columns: Column<Finding>[] = [
-    { key: 'number', title: t('admin:column.case'), main: true, render: (finding) => finding.case_number },
+    { key: 'number', title: t('admin:column.case'), main: true, render: (finding) => <Link to={`/case/${finding.case}`}>{finding.case_number}</Link> },
     { key: 'what', title: t('admin:column.finding'), render: (finding) => findingWord(finding.code) },
     { key: 'clinic', title: t('admin:column.clinic'), render: (finding) => finding.clinic_name },
     { key: 'by', title: t('admin:column.raisedBy'), render: (finding) => `${finding.raised_by_name} ${shortMoment(finding.raised_at)}` },

@@ -50,12 +50,13 @@ export function usePaged<T>(key: QueryKey, path: string, asked: Asked = {}, { li
 }
 
 /** A list to its end, for choices in a form; stops at `most` items. */
-export async function everything<T>(path: string, asked: Asked = {}, most = 2_000): Promise<T[]> {
+export async function everything<T>(path: string, asked: Asked = {}, most = 2_000, tell?: (count: number) => void): Promise<T[]> {
   const items: T[] = [];
   let after: string | null | undefined = '';
   do {
     const page: Page<T> = await request<Page<T>>('GET', withQuery(path, { ...asked, after, limit: 200 }));
     items.push(...page.items);
+    tell?.(items.length);
     after = page.next;
   } while (after && items.length < most);
   return items;

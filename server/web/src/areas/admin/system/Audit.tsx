@@ -1,21 +1,24 @@
 // The audit trail: what happened, who did it, to what and from where; filtered, page by page, to be saved as shown.
 import { DownloadOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
-import { Button, Form, Input, Modal, Select, Space, Tag } from 'antd';
-import { useState } from 'react';
+import { Alert, Button, Form, Input, Modal, Select, Space, Tag } from 'antd';
+import { useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import type { Schemas } from '@/api/client';
 import { request } from '@/api/request';
 import { PageTitle } from '@/app/PageTitle';
 import { clockSeconds, day } from '@/shared/time';
-import { Nothing } from '@/shared/Trouble';
+import { Nothing, plainWords } from '@/shared/Trouble';
 
 import { csv, save } from '../parts/csv';
 import { DataTable, type Column } from '../parts/DataTable';
-import { usePaged } from '../parts/paged';
+import { everything, usePaged } from '../parts/paged';
 import { choicesOf, usePlaces } from '../parts/places';
 import { spanBetween } from '../desk/periods';
+
+/** At most so many records are saved in one file. */
+const MOST = 50_000;
 
 type Entry = Schemas['AuditEntry'] & { actor_name?: string | null };
 
@@ -39,17 +42,20 @@ export function Audit() {
   const [form] = Form.useForm<Asked>();
   const [asked, setAsked] = useState<Asked>({});
   const [shown, setShown] = useState<Entry | null>(null);
+  const [fetched, setFetched] = useState<number | null>(null);
+  const [fault, setFault] = useState<string | null>(null);
   const { places, nameOf } = usePlaces();
   const kinds = useQuery({ queryKey: ['audit', 'kinds'], queryFn: () => request<{ items: string[] }>('GET', '/api/v1/audit/kinds'), staleTime: Number.POSITIVE_INFINITY });
   const span = asked.first || asked.last ? spanBetween(asked.first || '1970-01-02', asked.last || '9000-01-01') : null;
-  const list = usePaged<Entry>(['audit', 'list'], '/api/v1/audit', {
+  const query = {
     kind: asked.kind,
     actor: asked.actor?.trim(),
     object: asked.object?.trim(),
     organization: asked.organization,
     from: span && asked.first ? span.from : null,
     to: span && asked.last ? span.to : null,
-  });
+  };
+  const list = usePaged<Entry>(['audit', 'list'], '/api/v1/audit', query);
   const kindName = (kind: string) => (i18n.exists(`admin:event.${kind}`) ? t(`admin:event.${kind}`) : kind);
   const kindChoices = (kinds.data?.items ?? []).map((kind) => ({ value: kind, label: kindName(kind) })).sort((a, b) => a.label.localeCompare(b.label, i18n.language));
   const actorName = (entry: Entry) => entry.actor_name ?? (entry.actor === 'system' || entry.actor === 'anonymous' ? t(`admin:audit.${entry.actor}`) : short(entry.actor));
@@ -60,9 +66,30 @@ export function Audit() {
     setAsked(next);
   }
 
-  function exported() {
+  // Auditors may not list people: whoever has been seen in the trail can be chosen by name, others by `person:…`.
+  const seen = useRef(new Map<string, string>());
+  const [typedActor, setTypedActor] = useState('');
+  for (const entry of list.items) if (entry.actor) seen.current.set(entry.actor, actorName(entry));
+  const actors = [...seen.current].map(([value, label]) => ({ value, label })).sort((a, b) => a.label.localeCompare(b.label, i18n.language));
+  if (/^[a-z]+:\S+$/.test(typedActor) && !seen.current.has(typedActor)) actors.push({ value: typedActor, label: typedActor });
+
+  async function exported() {
+    setFault(null);
+    setFetched(0);
+    try {
+      const all = await everything<Entry>('/api/v1/audit', query, MOST, setFetched);
+      write(all);
+      if (all.length >= MOST) setFault(t('admin:audit.tooMany', { count: all.length }));
+    } catch (error) {
+      setFault(plainWords(error));
+    } finally {
+      setFetched(null);
+    }
+  }
+
+  function write(items: Entry[]) {
     const heads = ['seq', t('admin:audit.at'), t('admin:audit.kind'), t('admin:audit.actor'), 'actor', t('admin:audit.object'), t('admin:column.organization'), t('admin:audit.source'), t('admin:audit.details')];
-    const rows = list.items.map((entry) => [entry.seq, `${day(entry.at)} ${clockSeconds(entry.at)}`, kindName(entry.kind), actorName(entry), entry.actor, entry.object, entry.organization ? nameOf(entry.organization) : '', entry.source, JSON.stringify(entry.details)]);
+    const rows = items.map((entry) => [entry.seq, `${day(entry.at)} ${clockSeconds(entry.at)}`, kindName(entry.kind), actorName(entry), entry.actor, entry.object, entry.organization ? nameOf(entry.organization) : '', entry.source, JSON.stringify(entry.details)]);
     save('medrelay-audit.csv', csv([heads, ...rows]));
   }
 
@@ -82,18 +109,19 @@ export function Audit() {
         title={t('admin:audit.title')}
         lead={t('admin:audit.lead')}
         actions={
-          <Button icon={<DownloadOutlined />} disabled={list.items.length === 0} onClick={exported}>
-            {t('admin:audit.export', { count: list.items.length })}
+          <Button icon={<DownloadOutlined />} disabled={list.items.length === 0} loading={fetched !== null} onClick={() => void exported()}>
+            {fetched === null ? t('admin:audit.export') : t('admin:audit.exporting', { count: fetched })}
           </Button>
         }
       />
+      {fault && <Alert role="alert" type="warning" showIcon closable={{ onClose: () => setFault(null) }} title={fault} style={{ marginBottom: 12 }} />}
       <Form form={form} layout="vertical" onFinish={setAsked}>
         <div style={{ display: 'grid', gap: '0 12px', gridTemplateColumns: 'repeat(auto-fill, minmax(min(190px, 100%), 1fr))', alignItems: 'end' }}>
           <Form.Item name="kind" label={t('admin:audit.kind')}>
             <Select allowClear showSearch={{ optionFilterProp: 'label' }} options={kindChoices} loading={kinds.isPending} />
           </Form.Item>
           <Form.Item name="actor" label={t('admin:audit.actor')}>
-            <Input allowClear placeholder="person:…" spellCheck={false} />
+            <Select allowClear showSearch={{ optionFilterProp: 'label', onSearch: (text) => setTypedActor(text.trim()) }} options={actors} />
           </Form.Item>
           <Form.Item name="object" label={t('admin:audit.object')}>
             <Input allowClear placeholder="case:…" spellCheck={false} />

@@ -16,9 +16,9 @@ export function Sign({ level, size = 18 }: { level: Level; size?: number }) {
 export function Lights({ lights }: { lights: Light[] }) {
   const { t } = useTranslation(['admin', 'common']);
   return (
-    <ul style={{ listStyle: 'none', margin: 0, padding: 0 }}>
+    <ul className="lines">
       {lights.map((light) => (
-        <li key={light.name} style={{ display: 'flex', gap: 12, padding: '10px 0', borderTop: '1px solid light-dark(#eee, #2f353b)' }}>
+        <li key={light.name} style={{ display: 'flex', gap: 12, padding: '10px 0' }}>
           <Sign level={light.level} />
           <div>
             <b>{t(`admin:health.light.${light.name}`)}</b> <span className={`state-${light.level}`}>{t(`admin:health.level.${light.level}`)}</span>
