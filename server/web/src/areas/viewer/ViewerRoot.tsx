@@ -21,6 +21,7 @@ import { useSecondWindow } from './window/useSecondWindow';
 import './viewer.css';
 
 const DPI_96 = 96 / 25.4;
+const NO_CHANGES = {};
 
 export default function ViewerRoot(props: ViewerProps) {
   const { studies, readOnly = false } = props;
@@ -84,7 +85,7 @@ interface SurfaceProps extends ViewerProps {
   onBack(): void;
 }
 
-function Surface({ engine, session, studies, keymap: name, keyChanges, pixelsPerMillimetre, onSecondWindow, away, onBack }: SurfaceProps) {
+function Surface({ engine, session, studies, keymap: name, keyChanges, onKeyChanges, pixelsPerMillimetre, onSecondWindow, away, onBack }: SurfaceProps) {
   const { t } = useTranslation('viewer');
   const layout = usePart(engine.state, (state) => state.layout);
   const panes = usePart(engine.state, (state) => state.panes);
@@ -159,7 +160,7 @@ function Surface({ engine, session, studies, keymap: name, keyChanges, pixelsPer
         </div>
       </div>
       <AskText />
-      <CheatSheet open={help} keymap={keymap} onClose={() => setHelp(false)} />
+      <CheatSheet open={help} name={name} keymap={keymap} changes={keyChanges ?? NO_CHANGES} onChanges={onKeyChanges} onClose={() => setHelp(false)} />
     </div>
   );
 }

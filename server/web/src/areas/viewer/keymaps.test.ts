@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { actions } from './actions';
 import { isTyping } from './keys';
-import { actionOf, chordOf, conflictsOf, keymapNames, keymaps, reserved, withChanges } from './keymaps';
+import { actionOf, chordOf, chordText, conflictsOf, keymapNames, keymaps, reassigned, reserved, withChanges } from './keymaps';
 
 const press = (key: string, more: Partial<Parameters<typeof chordOf>[0]> = {}) =>
   chordOf({ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...more });
@@ -44,5 +44,16 @@ describe('keymaps', () => {
     expect(isTyping({ isComposing: true, target: null })).toBe(true);
     expect(isTyping({ keyCode: 229, target: null })).toBe(true);
     expect(isTyping({ isComposing: false, keyCode: 65, target: null })).toBe(false);
+  });
+
+  it('gives a chord to one action only, and never the report\'s', () => {
+    const made = reassigned('medrelay', {}, 'tool.length', 'a');
+    expect(made).toEqual({ changes: { 'tool.length': ['a'], 'tool.angle': [] }, taken: ['tool.angle'] });
+    expect(reassigned('medrelay', {}, 'tool.length', 'Ctrl+s')).toBeNull();
+    expect(reassigned('ohif', { 'tool.pan': ['y'] }, 'zoom.in', 'ArrowUp')).toEqual({ changes: { 'tool.pan': ['y'], 'image.previous': [], 'zoom.in': ['ArrowUp'] }, taken: ['image.previous'] });
+  });
+
+  it('writes chords as they stand on keyboards', () => {
+    expect(['Shift+ArrowDown', 'Escape', 'Ctrl+z'].map(chordText)).toEqual(['Shift+↓', 'Esc', 'Ctrl+z']);
   });
 });

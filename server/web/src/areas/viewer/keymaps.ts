@@ -17,7 +17,7 @@ const medrelay: Keymap = {
   'pane.next': ['ArrowRight'], 'pane.previous': ['ArrowLeft'], 'cine.toggle': ['c'], 'cine.faster': ['.'], 'cine.slower': [','],
   'key.toggle': ['k'], 'key.next': ['n'], 'undo': ['Ctrl+z'], 'redo': ['Ctrl+y', 'Ctrl+Shift+z'], 'mark.delete': ['Delete'],
   'marks.toggle': ['g'], 'overlay.toggle': ['o'], 'mpr.toggle': ['x'], 'sync.toggle': ['s'], 'layout.1': ['Shift+1'],
-  'layout.2': ['Shift+2'], 'layout.4': ['Shift+4'], 'layout.protocol': ['Shift+0'], 'full.toggle': ['Shift+f'], 'help': ['?'],
+  'layout.2': ['Shift+2'], 'layout.4': ['Shift+4'], 'layout.protocol': ['Shift+0'], 'full.toggle': ['Shift+f'], 'help': ['?', 'F1'],
   'cancel': ['Escape'],
 };
 
@@ -64,6 +64,24 @@ export function conflictsOf(keymap: Keymap): Conflict[] {
     for (const chord of keymap[action]) by.set(chord, [...(by.get(chord) ?? []), action]);
   }
   return [...by].filter(([, owners]) => owners.length > 1).map(([chord, owners]) => ({ chord, actions: owners }));
+}
+
+/**
+ * The changes with one action on another chord: whatever had the chord before loses it, and is named. `null` when the report has it.
+ */
+export function reassigned(name: KeymapName, changes: KeyChanges, action: Action, chord: string): { changes: KeyChanges; taken: Action[] } | null {
+  if (reserved.includes(chord)) return null;
+  const now = withChanges(name, changes);
+  const taken = actions.filter((other) => other !== action && now[other].includes(chord));
+  const lost = taken.map((other) => [other, now[other].filter((one) => one !== chord)] as const);
+  return { changes: { ...changes, ...Object.fromEntries(lost), [action]: [chord] }, taken };
+}
+
+const SIGNS: Record<string, string> = { ArrowUp: '↑', ArrowDown: '↓', ArrowLeft: '←', ArrowRight: '→', Escape: 'Esc' };
+
+/** A chord as it stands on keyboards. */
+export function chordText(chord: string): string {
+  return chord.replace(/Arrow(?:Up|Down|Left|Right)|Escape/, (key) => SIGNS[key] ?? key);
 }
 
 export interface Pressed {

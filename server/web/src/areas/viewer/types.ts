@@ -94,6 +94,8 @@ export interface ViewerProps {
   studies: StudyRef[];
   keymap: KeymapName;
   keyChanges?: KeyChanges;
+  /** Keeps changed keys; without it they cannot be changed here. */
+  onKeyChanges?(changes: KeyChanges): void;
   annotations?: ViewState | null;
   onAnnotations?(state: ViewState): void;
   readOnly?: boolean;

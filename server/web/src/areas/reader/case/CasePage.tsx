@@ -65,6 +65,11 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
   const [critical, setCritical] = useState<Critical>(null);
   const editor = useRef<EditorHandle>(null);
   const images = useRef<HTMLDivElement>(null);
+  // Asked for when the report is signed: the page is not drawn again for every image that is looked at.
+  const seen = useRef<number | null>(null);
+  const onSeen = useCallback((share: number) => {
+    seen.current = Math.max(seen.current ?? 0, Math.floor(share * 100));
+  }, []);
   const reading = useReading(id, detail);
   const opening = useOpening();
   const reports = useReports(id).data;
@@ -167,7 +172,7 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
   );
   const viewer = (
     <div className="case-view" ref={images} tabIndex={-1}>
-      <CaseViewer detail={detail} proof={proof} report={latest?.id ?? null} />
+      <CaseViewer detail={detail} proof={proof} report={latest?.id ?? null} onSeen={onSeen} />
     </div>
   );
 
@@ -256,6 +261,7 @@ function Room({ detail, open, onOpen }: { detail: CaseDetail; open: string | nul
           warnings={signing.warnings}
           critical={raised ? 'yes' : critical}
           raised={raised}
+          seen={seen.current}
           names={{ reporter: stage === 'verifying' ? (detail.preliminary_by_name ?? reports?.at(-1)?.reporter.name ?? '') : (me?.name ?? ''), verifier: stage === 'verifying' || policy !== 'double' ? (me?.name ?? '') : null }}
           next={signing.asking?.next ?? false}
           busy={signing.busy}

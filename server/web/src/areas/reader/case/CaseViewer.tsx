@@ -91,16 +91,18 @@ interface Props {
   proof: Proof | null;
   /** The report whose marks are shown when the case is signed. */
   report: string | null;
+  /** Which share of the images has been on a screen, 0..1. */
+  onSeen: (share: number) => void;
 }
 
-export function CaseViewer({ detail, proof, report }: Props) {
+export function CaseViewer({ detail, proof, report, onSeen }: Props) {
   const { t } = useTranslation('reader');
   const { id } = detail.case;
   const { data: priors, isPending } = usePriors(id);
   const ready = usePriorsSettled(!isPending);
   const [keymap] = useKeymap();
   const [checked] = useChecked();
-  const [changes] = usePreference('viewer.keys', readChanges);
+  const [changes, setChanges] = usePreference('viewer.keys', readChanges);
   const marks = useQuery({
     queryKey: ['case', id, 'marks', report],
     // Marks that are not there, or not for us, are no marks.
@@ -133,6 +135,8 @@ export function CaseViewer({ detail, proof, report }: Props) {
           studies={studies}
           keymap={keymap}
           keyChanges={changes}
+          onKeyChanges={setChanges}
+          onSeen={onSeen}
           annotations={marks.data ?? null}
           onAnnotations={save}
           readOnly={proof === null}

@@ -20,6 +20,8 @@ interface Props {
   critical: Critical;
   /** A critical finding has been raised already. */
   raised: boolean;
+  /** How much of the images has been on a screen, in hundredths; `null` where there are none. */
+  seen: number | null;
   names: { reporter: string; verifier: string | null };
   next: boolean;
   busy: boolean;
@@ -53,7 +55,7 @@ export function useWarningWords(): (warning: Warning) => string {
   };
 }
 
-export function SignDialog({ open, detail, text, warnings, critical, raised, names, next, busy, fault, onCritical, onRaise, onSign, onClose }: Props) {
+export function SignDialog({ open, detail, text, warnings, critical, raised, seen: shown, names, next, busy, fault, onCritical, onRaise, onSign, onClose }: Props) {
   const { t } = useTranslation('reader');
   const words = useWarningWords();
   const [seen, setSeen] = useState(false);
@@ -113,6 +115,11 @@ export function SignDialog({ open, detail, text, warnings, critical, raised, nam
           </Radio.Group>
           {raise && <div className="countdown-late">{t('reader:critical.first')}</div>}
         </div>
+        {shown !== null && shown < 100 && (
+          <div className="quiet">
+            <WarningOutlined aria-hidden /> {t('reader:sign.notAllSeen', { share: shown })}
+          </div>
+        )}
         {fault && <Alert type="error" showIcon title={fault} />}
         <Paper detail={detail} text={text} reporter={names.reporter} verifier={names.verifier} />
       </div>

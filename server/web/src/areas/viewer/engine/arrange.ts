@@ -53,6 +53,12 @@ export function alignHere(engine: Engine): void {
   engine.onChanged();
 }
 
+/** Three panes in a row where there is width for it, else two by two: the pictures are about square. */
+function gridOfCuts(stage: Element | null): EngineState['layout'] {
+  const { clientWidth = 0, clientHeight = 1 } = stage ?? {};
+  return stage && clientWidth / clientHeight < 1.6 ? { rows: 2, columns: 2 } : { rows: 1, columns: 3 };
+}
+
 /** Opens planes cut out of the stack in use, or closes them. */
 export async function toggleMpr(engine: Engine): Promise<boolean> {
   if (engine.mpr.state.get()) {
@@ -66,7 +72,8 @@ export async function toggleMpr(engine: Engine): Promise<boolean> {
   engine.touched = true;
   engine.before = { layout: engine.state.get().layout, panes: engine.panes.map((pane) => pane.capture()) };
   const window = engine.active.view.get().window;
-  engine.setLayout(1, 3);
+  const { rows, columns } = gridOfCuts(engine.viewportOf(0)?.element.closest('.mrv-stage') ?? null);
+  engine.setLayout(rows, columns);
   [stack, ...made].forEach((one, at) => engine.put(at, one, { window, index: at === 0 ? index : Math.floor(one.frames.length / 2) }));
   engine.activate(0);
   return true;

@@ -27,6 +27,9 @@ export function Overlay({ engine, pane }: { engine: Engine; pane: Pane }) {
   );
 }
 
+/** The line of a corner that goes first when a pane is small. */
+const MINOR: Record<string, number> = { topLeft: 1, topRight: 0 };
+
 function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
   const { t } = useTranslation('viewer');
   const { set } = frame;
@@ -64,11 +67,14 @@ function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
     <>
       {Object.entries(lines).map(([corner, texts]) => (
         <div key={corner} className={`mrv-corner mrv-${corner}`}>
-          {texts.filter(Boolean).map((line, at) => (
-            <div key={at} dir="auto">
-              {line}
-            </div>
-          ))}
+          {texts.map(
+            (line, at) =>
+              line && (
+                <div key={at} dir="auto" className={MINOR[corner] === at ? 'mrv-minor' : undefined}>
+                  {line}
+                </div>
+              ),
+          )}
         </div>
       ))}
     </>

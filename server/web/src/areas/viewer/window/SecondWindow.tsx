@@ -56,6 +56,13 @@ export function SecondWindow() {
     [shown],
   );
 
+  const seen = useCallback(
+    (share: number) => {
+      if (shown) channel.current?.say({ kind: 'seen', caseId: shown.caseId, share });
+    },
+    [shown],
+  );
+
   if (failed && !shown) return <p role="alert">{t('viewer:second.failed')}</p>;
   if (!shown) return <p role="status">{t('viewer:waiting.first')}</p>;
   return (
@@ -67,6 +74,7 @@ export function SecondWindow() {
         annotations={shown.state}
         readOnly={shown.readOnly}
         onAnnotations={marked}
+        onSeen={seen}
         {...(shown.pixelsPerMillimetre ? { pixelsPerMillimetre: shown.pixelsPerMillimetre } : {})}
       />
     </div>

@@ -18,6 +18,8 @@ export type Word =
   | { kind: 'case'; shown: CaseShown }
   /** Something was marked. */
   | { kind: 'state'; caseId: string; from: 'page' | 'second'; state: ViewState }
+  /** So much of the images has been on the second screen. */
+  | { kind: 'seen'; caseId: string; share: number }
   /** A second window closes. */
   | { kind: 'bye' };
 

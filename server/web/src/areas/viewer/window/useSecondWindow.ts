@@ -45,6 +45,8 @@ export function useSecondWindow(props: ViewerProps, session: Session | null): Se
       if (word.kind === 'hello') {
         sayCase();
         setAway(true);
+      } else if (word.kind === 'seen' && word.caseId === latest.current.props.caseId) {
+        latest.current.props.onSeen?.(word.share);
       } else if (word.kind === 'bye') {
         setAway(false);
       } else if (word.kind === 'state' && word.from === 'second' && word.caseId === latest.current.props.caseId) {
