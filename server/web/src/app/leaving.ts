@@ -23,7 +23,7 @@ export function useMayLeave(): (me: Me) => Promise<boolean> {
       okText: t('common:shell.unsent.go'),
       okButtonProps: { danger: true },
       cancelText: t('common:shell.unsent.stay'),
-      autoFocusButton: 'cancel',
+      focusable: { autoFocusButton: 'cancel' },
     });
   };
 }

@@ -290,7 +290,6 @@ export class Engine {
         this.uploads.get(key)?.moved(index, share);
         this.show();
       },
-      traffic: (key, bytes) => this.uploads.get(key)?.went(bytes, Date.now()),
       state: (state) => {
         this.states.set(clinic, state);
         if (state === 'broken') for (const upload of this.uploads.values()) if (upload.clinic === clinic) upload.stopped();

@@ -21,8 +21,6 @@ export interface Host {
   welcomed(welcome: Welcome): void;
   /** So much of a pack (0 to 1) is with the socket; null when it may have to go again. */
   moved(key: string, index: number, share: number | null): void;
-  /** So many bytes went. */
-  traffic(key: string, bytes: number): void;
   state(state: LineState): void;
 }
 
@@ -275,7 +273,6 @@ export class Line {
     const [key, index] = partsOf(name);
     const [place, all] = [(this.places.get(name) ?? 0) + bytes, this.packs.get(name)?.info.bytes ?? 0];
     this.places.set(name, place);
-    this.host.traffic(key, bytes);
     if (all > 0) this.host.moved(key, index, Math.min(1, place / all));
   }
 

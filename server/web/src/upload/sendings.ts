@@ -7,8 +7,10 @@ import type { Card, Fault, Sending, State } from './views';
 
 /** How many paths of a fault are named. */
 const NAMED = 20;
-/** Over how long the speed is measured. */
-const SPEED_MS = 12_000;
+/** Over how long the speed is measured, at least by two arrivals. */
+const SPEED_MS = 20_000;
+/** So many bytes of what was handed to the system may still be in this computer: they are not counted as sent before they arrived. */
+const UNSURE_BYTES = 4 << 20;
 
 /** A study under way. */
 export class Upload {
@@ -32,7 +34,10 @@ export class Upload {
   private readonly faults = new Map<Fault, { count: number; paths: string[] }>();
   private readonly aside = new Map<Outcome, number>();
   private readonly flying = new Map<number, number>();
-  private readonly traffic: { at: number; bytes: number }[] = [];
+  /** Packed bytes of each entry, and of all that have arrived; when how many were surely sent. */
+  private readonly packs = new Map<number, number>();
+  private readonly marks: { at: number; bytes: number }[] = [];
+  private arrived = 0;
   private packed = 0;
   private original = 0;
 
@@ -107,12 +112,15 @@ export class Upload {
     if (!known) {
       this.there += 1;
       this.bytesThere += this.entries[index]?.bytes ?? 0;
+      this.arrived += this.packs.get(index) ?? 0;
     }
+    this.packs.delete(index);
     this.flying.delete(index);
     if (outcome !== 1) this.aside.set(outcome, (this.aside.get(outcome) ?? 0) + 1);
   }
 
   made(index: number, bytes: number): void {
+    this.packs.set(index, bytes);
     this.packed += bytes;
     this.original += this.entries[index]?.bytes ?? 0;
   }
@@ -124,14 +132,30 @@ export class Upload {
 
   stopped(): void {
     this.flying.clear();
-    this.traffic.length = 0;
+    this.marks.length = 0;
   }
 
-  went(bytes: number, now: number): void {
-    const last = this.traffic[this.traffic.length - 1];
-    if (last && now - last.at < 250) last.bytes += bytes;
-    else this.traffic.push({ at: now, bytes });
-    while (this.traffic.length > 0 && now - (this.traffic[0]?.at ?? now) > SPEED_MS) this.traffic.shift();
+  /** What is on its way: packed bytes, and the original bytes of that part of them which has surely left. */
+  private onTheWay(): { packed: number; original: number } {
+    let [packed, original] = [0, 0];
+    for (const [index, share] of this.flying) {
+      packed += share * (this.packs.get(index) ?? 0);
+      original += share * (this.entries[index]?.bytes ?? 0);
+    }
+    const sure = Math.max(0, packed - UNSURE_BYTES);
+    return { packed: sure, original: sure > 0 ? original * (sure / packed) : 0 };
+  }
+
+  /** Bytes a second; null while that is not known. */
+  private speed(now: number, sure: number): number | null {
+    const last = this.marks[this.marks.length - 1];
+    if (!last || sure < last.bytes) this.marks.splice(0, this.marks.length, { at: now, bytes: sure });
+    else if (sure > last.bytes) this.marks.push({ at: now, bytes: sure });
+    while (this.marks.length > 2 && now - (this.marks[1]?.at ?? now) > SPEED_MS) this.marks.shift();
+    const first = this.marks[0];
+    const span = first ? now - first.at : 0;
+    if (!first || this.marks.length < 2 || this.state !== 'sending' || span < 1_500) return null;
+    return ((sure - first.bytes) / span) * 1_000;
   }
 
   fault(why: Fault, path: string): void {
@@ -152,13 +176,9 @@ export class Upload {
 
   view(now: number): Sending {
     const bytes = this.entries.length > 0 ? this.entries.reduce((sum, entry) => sum + entry.bytes, 0) : this.card.bytes;
-    let flying = 0;
-    for (const [index, share] of this.flying) flying += share * (this.entries[index]?.bytes ?? 0);
-    const bytesThere = this.state === 'committed' ? bytes : Math.min(bytes, this.bytesThere + flying);
-    const first = this.traffic[0];
-    const span = first ? now - first.at : 0;
-    const recent = now - (this.traffic[this.traffic.length - 1]?.at ?? 0) < SPEED_MS;
-    const speed = this.state === 'sending' && span > 1_500 && recent ? (this.traffic.reduce((sum, one) => sum + one.bytes, 0) / span) * 1_000 : null;
+    const { packed, original } = this.onTheWay();
+    const bytesThere = this.state === 'committed' ? bytes : Math.min(bytes, this.bytesThere + original);
+    const speed = this.speed(now, this.arrived + packed);
     const shrunk = this.original > 0 ? Math.min(1.1, this.packed / this.original) : 1;
     const secondsLeft = speed && speed > 0 ? Math.ceil(((bytes - bytesThere) * shrunk) / speed) : null;
     const { id, card, clinic, urgency, state, hashed, kept, committedAt, waitsForSpace } = this;

@@ -8,7 +8,7 @@ import { ask, type Draft } from '@/upload';
 
 import { OrderForm } from './OrderForm';
 import { StudyHead } from './StudyHead';
-import { isRed, StudyIssues } from './StudyIssues';
+import { isBlocked, isRed, StudyIssues } from './StudyIssues';
 import { StudyPicture } from './StudyPicture';
 
 interface Props {
@@ -27,7 +27,7 @@ export function StudyCard({ draft, few }: Props) {
     </Button>
   );
   return (
-    <article className={`study-card${isRed(draft) ? ' study-red' : ''}${open ? ' study-beside' : ''}`} aria-label={t('technician:study.card')}>
+    <article className={`study-card${isRed(draft) ? ' study-red' : ''}${open && !isBlocked(draft) ? ' study-beside' : ''}`} aria-label={t('technician:study.card')}>
       <div className="study-side">
         <div className="study-top">
           <StudyPicture study={draft.key} />

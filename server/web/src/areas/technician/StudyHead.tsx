@@ -12,7 +12,8 @@ export function StudyHead({ card }: { card: Card }) {
   const { t } = useTranslation('technician');
   const { patient, modalities, bodyPart, description, studyDate, studyTime, series, images, bytes } = card;
   const part = partText(bodyPart);
-  const what = [modalities.join(' / '), description, description.includes(part) ? '' : part].filter(Boolean);
+  const said = description.toUpperCase() === bodyPart ? '' : description;
+  const what = [modalities.join(' / '), said, said.includes(part) ? '' : part].filter(Boolean);
   return (
     <div className="study-head">
       <div className="study-who">

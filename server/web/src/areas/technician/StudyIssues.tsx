@@ -14,9 +14,16 @@ export function isRed(draft: Draft): boolean {
   return draft.issues.some((issue) => RED.includes(issue));
 }
 
+/** Whether the study cannot be sent as it is. */
+export function isBlocked(draft: Draft): boolean {
+  return draft.issues.some((issue) => BLOCKING.includes(issue));
+}
+
 export function StudyIssues({ draft }: { draft: Draft }) {
   const { t } = useTranslation('technician');
-  const issues = GRAVITY.filter((issue) => draft.issues.includes(issue));
+  const mixed = draft.issues.includes('patientsInStudy');
+  // Two patients in one study are two patients in one folder, too: said once.
+  const issues = GRAVITY.filter((issue) => draft.issues.includes(issue) && !(mixed && issue === 'patientsTogether'));
   return (
     <>
       {issues.map((issue) => (

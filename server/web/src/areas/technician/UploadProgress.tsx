@@ -49,7 +49,7 @@ export function UploadProgress({ sending, line }: { sending: Sending; line: Snap
         <StudyHead card={sending.card} />
         <PriorityTag priority={PRIORITIES[sending.urgency]} />
       </div>
-      <Progress percent={percent} status={done ? 'success' : state === 'failed' ? 'exception' : state === 'paused' ? 'normal' : 'active'} aria-label={t('technician:progress.bar')} />
+      <Progress percent={percent} showInfo={!unknown} status={done ? 'success' : state === 'failed' ? 'exception' : state === 'paused' ? 'normal' : 'active'} aria-label={t('technician:progress.bar')} />
       <div className="progress-numbers">
         <strong aria-live="polite">{t(`technician:state.${shown}`)}</strong>
         {!done && !unknown && state !== 'hashing' && <span>{t('technician:progress.sent', { sent: bytesText(bytesThere), all: bytesText(bytes) })}</span>}
