@@ -20,7 +20,6 @@ import { Toolbar } from './ui/Toolbar';
 import { useSecondWindow } from './window/useSecondWindow';
 import './viewer.css';
 
-const DPI_96 = 96 / 25.4;
 const NO_CHANGES = {};
 
 export default function ViewerRoot(props: ViewerProps) {
@@ -155,7 +154,7 @@ function Surface({ engine, session, studies, keymap: name, keyChanges, onKeyChan
         {rail && <Rail engine={engine} studies={studies} />}
         <div className="mrv-stage" style={{ gridTemplateRows: `repeat(${layout.rows}, minmax(0, 1fr))`, gridTemplateColumns: `repeat(${layout.columns}, minmax(0, 1fr))` }}>
           {Array.from({ length: panes }, (_, at) => (
-            <PaneBox key={at} engine={engine} session={session} paneKey={at} active={at === active && panes > 1} pixelsPerMillimetre={pixelsPerMillimetre ?? DPI_96} />
+            <PaneBox key={at} engine={engine} session={session} paneKey={at} active={at === active && panes > 1} pixelsPerMillimetre={pixelsPerMillimetre ?? null} />
           ))}
         </div>
       </div>

@@ -1,6 +1,6 @@
 // An ECG drawn to scale: speed, gain and layout to choose, calipers to measure with.
 import { Segmented, Select } from 'antd';
-import { useEffect, useMemo, useRef, useState, type PointerEvent } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState, type PointerEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { dateText, inlineBytes, personName, sequence, text, timeText, type Attributes } from '../dicom/json';
@@ -14,12 +14,14 @@ import { ecgOf, type Ecg } from './waveform';
 
 interface Props {
   set: Attributes;
-  pixelsPerMillimetre: number;
+  /** Of this screen, as its check gave it; `null` without one: then 96 dots to the inch are taken. */
+  pixelsPerMillimetre: number | null;
   marks: EcgMark[];
   readOnly: boolean;
   onMarks(marks: EcgMark[]): void;
 }
 
+const DPI_96 = 96 / 25.4;
 const KINDS: EcgMark['kind'][] = ['RR', 'PR', 'QRS', 'QT', 'free'];
 
 /** The bytes of a waveform group, wherever they stand. */
@@ -56,7 +58,19 @@ function useEcg(set: Attributes): { ecg: Ecg | null; failed: boolean } {
   return state;
 }
 
-export function EcgView({ set, pixelsPerMillimetre, marks, readOnly, onMarks }: Props) {
+/** How wide an element is, as it changes. */
+function useWidth(): [(element: HTMLElement | null) => void, number] {
+  const [width, setWidth] = useState(0);
+  const watched = useRef<ResizeObserver | null>(null);
+  const watch = useCallback((element: HTMLElement | null) => {
+    watched.current?.disconnect();
+    watched.current = element ? new ResizeObserver(() => setWidth(element.clientWidth)) : null;
+    if (element) watched.current?.observe(element);
+  }, []);
+  return [watch, width];
+}
+
+export function EcgView({ set, pixelsPerMillimetre: checked, marks, readOnly, onMarks }: Props) {
   const { t } = useTranslation('viewer');
   const { ecg, failed } = useEcg(set);
   const [speed, setSpeed] = useState(25);
@@ -64,12 +78,16 @@ export function EcgView({ set, pixelsPerMillimetre, marks, readOnly, onMarks }: 
   const [layout, setLayout] = useState<LayoutName>('3x4+1');
   const [kind, setKind] = useState<EcgMark['kind']>('RR');
   const [dark, setDark] = useState(false);
+  const [fitted, setFitted] = useState(false);
+  const [watch, room] = useWidth();
   const [own, setOwn] = useState<EcgMark[]>(marks);
   const canvas = useRef<HTMLCanvasElement>(null);
   const sop = text(set, '00080018') ?? '';
+  const millimetres = ecg ? LEFT + ecg.seconds * speed + 4 : 0;
+  const pixelsPerMillimetre = fitted && room > 0 && millimetres > 0 ? room / millimetres : (checked ?? DPI_96);
   const paper: Paper = useMemo(() => ({ speed, gain, pixels: pixelsPerMillimetre }), [speed, gain, pixelsPerMillimetre]);
   const rows = useMemo(() => (ecg ? rowsOf(ecg, layout) : []), [ecg, layout]);
-  const width = ecg ? Math.ceil((LEFT + ecg.seconds * speed + 4) * pixelsPerMillimetre) : 0;
+  const width = Math.floor(millimetres * pixelsPerMillimetre);
   const height = Math.ceil(rows.length * ROW * pixelsPerMillimetre);
   const ours = useMemo(() => own.filter((mark) => mark.sop === sop), [own, sop]);
   const rr = ours.filter((mark) => mark.kind === 'RR').at(-1);
@@ -112,13 +130,16 @@ export function EcgView({ set, pixelsPerMillimetre, marks, readOnly, onMarks }: 
             {t('viewer:ecg.remove')}
           </button>
         )}
+        <button type="button" className="mrv-tool mrv-wide" aria-pressed={fitted} onClick={() => setFitted(!fitted)}>
+          {t('viewer:ecg.fit')}
+        </button>
         <button type="button" className="mrv-tool mrv-wide" aria-pressed={dark} onClick={() => setDark(!dark)}>
           {t('viewer:ecg.dark')}
         </button>
         <span>{said.filter(Boolean).join(' · ')}</span>
       </div>
       {caution && <p role="alert" className="mrv-bad">{t(caution === 'low' ? 'viewer:ecg.low' : 'viewer:ecg.refused')}</p>}
-      <div className="mrv-ecgpaper">
+      <div className="mrv-ecgpaper" ref={watch}>
         <canvas
           ref={canvas}
           role="img"
@@ -130,6 +151,7 @@ export function EcgView({ set, pixelsPerMillimetre, marks, readOnly, onMarks }: 
         />
       </div>
       <p className="mrv-small">
+        {fitted ? `${t('viewer:ecg.fitted')} ` : checked === null && `${t('viewer:ecg.unchecked')} `}
         {ecg.leads.some((lead) => lead.derived) && `${t('viewer:ecg.derived')} `}
         {ecg.notes.join('；')}
       </p>

@@ -54,7 +54,7 @@ function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
     bottomLeft: [
       stack ? [`S${stack.seriesNumber}`, plane ? t(`viewer:plane.${plane}`) : stack.description].filter(Boolean).join(' ') : '',
       t('viewer:overlay.image', { index: view.index + 1, count: Math.max(stack?.expected ?? 0, stack?.frames.length ?? 0) }),
-      [place === null ? '' : `${t('viewer:overlay.place')} ${place.toFixed(1)} mm`, frame.thickness ? `${t('viewer:overlay.thickness')} ${frame.thickness.toFixed(1)} mm` : ''].filter(Boolean).join(' · '),
+      millimetres(place === null ? '' : `${t('viewer:overlay.place')} ${place.toFixed(1)}`, frame.thickness ? `${t('viewer:overlay.thickness')} ${frame.thickness.toFixed(1)}` : ''),
     ],
     bottomRight: [
       view.window ? `${t('viewer:overlay.window')} ${view.window.width.toFixed(0)} / ${view.window.centre.toFixed(0)}` : '',
@@ -79,6 +79,12 @@ function Corners({ frame, view }: { frame: Frame; view: PaneView }) {
       ))}
     </>
   );
+}
+
+/** Places and thicknesses in one line, with their unit once. */
+function millimetres(...parts: string[]): string {
+  const said = parts.filter(Boolean).join(' · ');
+  return said && `${said} mm`;
 }
 
 /** The place along the normal: as the device says, else reckoned. */

@@ -19,7 +19,8 @@ interface Props {
   session: Session;
   paneKey: number;
   active: boolean;
-  pixelsPerMillimetre: number;
+  /** As the check of the display gave it; `null` without one. */
+  pixelsPerMillimetre: number | null;
 }
 
 export function PaneBox({ engine, session, paneKey, active, pixelsPerMillimetre }: Props) {
@@ -90,7 +91,7 @@ export function PaneBox({ engine, session, paneKey, active, pixelsPerMillimetre 
   );
 }
 
-function EcgPane({ engine, session, paneKey, pixelsPerMillimetre }: { engine: Engine; session: Session; paneKey: number; pixelsPerMillimetre: number }) {
+function EcgPane({ engine, session, paneKey, pixelsPerMillimetre }: { engine: Engine; session: Session; paneKey: number; pixelsPerMillimetre: number | null }) {
   const pane = engine.panes[paneKey];
   const stack = usePaneStack(engine, paneKey);
   if (!pane || !stack?.object) return null;
