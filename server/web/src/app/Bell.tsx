@@ -1,10 +1,10 @@
 // The bell: what waits for somebody, with the way to it.
 import { BellOutlined } from '@ant-design/icons';
 import { useNavigate } from '@tanstack/react-router';
-import { Badge, Button, Dropdown } from 'antd';
+import { Badge, Button, Dropdown, type MenuProps } from 'antd';
 import { useTranslation } from 'react-i18next';
 
-import { useWaiting } from './alerts';
+import { caseAt, useWaiting, type Waiting } from './alerts';
 import type { Me } from './session';
 
 export function Bell({ me }: { me: Me | null }) {
@@ -12,14 +12,14 @@ export function Bell({ me }: { me: Me | null }) {
   const navigate = useNavigate();
   const waiting = useWaiting(me);
   const total = waiting.reduce((sum, line) => sum + line.count, 0);
-  const items =
-    waiting.length > 0
-      ? waiting.map((line) => ({
-          key: line.name,
-          label: t(`common:bell.${line.name}`, { count: line.count }) + (line.more ? '+' : ''),
-          onClick: () => void navigate({ to: line.to }),
-        }))
-      : [{ key: 'nothing', label: t('common:bell.nothing'), disabled: true }];
+  const words = (line: Waiting) => t(`common:bell.${line.name}`, { count: line.count }) + (line.more ? '+' : '');
+  const go = (to: string) => () => void navigate({ to });
+  const line = (one: Waiting): NonNullable<MenuProps['items']>[number] => {
+    if (!me || one.cases.length === 0) return { key: one.name, label: words(one), onClick: go(one.to) };
+    const children = one.cases.map(({ id, number, count }) => ({ key: id, label: t('common:bell.inCase', { number, count }), onClick: go(caseAt(me, id)) }));
+    return { key: one.name, type: 'group', label: words(one), children };
+  };
+  const items = waiting.length > 0 ? waiting.map(line) : [{ key: 'nothing', label: t('common:bell.nothing'), disabled: true }];
   return (
     <Dropdown menu={{ items }} trigger={['click']} placement="bottomRight">
       <Button type="text" aria-label={t('common:bell.label', { count: total })} aria-haspopup="menu">

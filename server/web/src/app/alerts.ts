@@ -17,6 +17,8 @@ export interface Waiting {
   /** There are more than were counted. */
   more: boolean;
   to: string;
+  /** The cases that it is about, where each is read by itself; the first few. */
+  cases: { id: string; number: string; count: number }[];
 }
 
 interface Source {
@@ -48,10 +50,31 @@ const SOURCES: readonly Source[] = [
   { name: 'unmatched', roles: ['coordinator'], path: '/api/v1/studies', query: { trouble: true }, to: '/unmatched', kinds: ['study_unmatched', 'study_matched', 'case_opened'] },
 ];
 
+/** How many cases with messages are named. */
+const NAMED = 8;
+
+function atCentre(me: Me): boolean {
+  return has(me, 'reporter', 'verifier', 'coordinator');
+}
+
 /** Where messages are read: by what one is. */
 function messagesAt(me: Me): string {
-  if (has(me, 'reporter', 'verifier')) return '/queue';
-  return has(me, 'coordinator') ? '/chase' : '/cases';
+  return atCentre(me) ? '/queue' : '/cases';
+}
+
+/** Where one reads about a case. */
+export function caseAt(me: Me, id: string): string {
+  return atCentre(me) ? `/case/${id}` : `/reports/${id}`;
+}
+
+/** The cases of messages, those that were written to last first. */
+function casesOf(items: Record<string, unknown>[]): Waiting['cases'] {
+  const found = new Map<string, Waiting['cases'][number]>();
+  for (const { case: id, case_number: number } of items) {
+    if (typeof id !== 'string' || typeof number !== 'string') continue;
+    found.set(id, { id, number, count: (found.get(id)?.count ?? 0) + 1 });
+  }
+  return [...found.values()].slice(0, NAMED);
 }
 
 function keyOf(source: Source): string[] {
@@ -81,7 +104,7 @@ export function useWaiting(me: Me | null): Waiting[] {
     const listed = answers[index]?.data;
     const items = (listed?.items ?? []).filter(source.counts ?? (() => true));
     if (items.length === 0 || !me) return [];
-    return [{ name: source.name, count: items.length, more: Boolean(listed?.next) && items.length === LIMIT, to: source.to || messagesAt(me) }];
+    return [{ name: source.name, count: items.length, more: Boolean(listed?.next) && items.length === LIMIT, to: source.to || messagesAt(me), cases: source.name === 'messages' ? casesOf(items) : [] }];
   });
 }
 

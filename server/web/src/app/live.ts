@@ -31,9 +31,9 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 let wait = 500;
 
 /** A line can die without a word, as when a cable is pulled: after so much silence the relay is asked, in milliseconds. */
-const SILENCE = 15_000;
-const ANSWER = 6_000;
-const LOOK = 5_000;
+const SILENCE = 10_000;
+const ANSWER = 5_000;
+const LOOK = 3_000;
 let heard = 0;
 let looking: ReturnType<typeof setInterval> | undefined;
 
@@ -72,7 +72,7 @@ function broken(): void {
   say('broken');
   clearTimeout(timer);
   timer = setTimeout(open, wait);
-  wait = Math.min(8_000, wait * 2);
+  wait = Math.min(4_000, wait * 2);
   // A stream is refused to whoever's session has ended, too: that is another page, not another try.
   void fetch('/api/v1/me', { credentials: 'same-origin' }).then(
     (answer) => (answer.status === 401 ? noticeSignedOut(answer) : undefined),

@@ -39,9 +39,31 @@ export function wipeAtSignOut(wipe: () => Promise<void> | void): void {
   wipers.add(wipe);
 }
 
-/** Takes over a session that has just begun. */
-export function begin(me: Me, csrf: string | null): void {
+/** Whose things may lie on this machine: an account's number, nothing of a patient. */
+const OWNER = 'medrelay.owner';
+
+/** The databases on this machine, and what wipes each: parts of the pages that this tab may never have loaded. */
+const STORES: Record<string, () => Promise<unknown>> = {
+  'medrelay-reader': () => import('@/areas/reader/report/recovery'),
+  'medrelay-upload': () => import('@/upload'),
+};
+
+/** Wipes what somebody's work has left on this machine. */
+async function wipeAll(): Promise<void> {
+  const stores = await indexedDB.databases().catch(() => []);
+  await Promise.allSettled(stores.map(({ name }) => STORES[name ?? '']?.()));
+  await Promise.allSettled([...wipers].map(async (wipe) => wipe()));
+}
+
+/** Takes over a session that has just begun. What somebody else's session left here, such as one that ran out, is wiped first. */
+export async function begin(me: Me, csrf: string | null): Promise<void> {
   setCsrf(csrf);
+  const owner = localStorage.getItem(OWNER);
+  if (owner !== null && owner !== me.id) {
+    sessionStorage.clear();
+    await wipeAll();
+  }
+  localStorage.setItem(OWNER, me.id);
   become({ known: true, me });
 }
 
@@ -73,7 +95,8 @@ export async function end(server: boolean): Promise<void> {
   setCsrf(null);
   queries.clear();
   sessionStorage.clear();
-  await Promise.allSettled([...wipers].map(async (wipe) => wipe()));
+  await wipeAll();
+  localStorage.removeItem(OWNER);
   become({ known: true, me: null });
 }
 

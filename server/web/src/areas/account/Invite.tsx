@@ -74,7 +74,7 @@ export function Invite() {
       <Form layout="vertical" requiredMark={false} onFinish={(typed: Typed) => void send(typed)}>
         {/* Password managers keep the account name with the password. */}
         <input type="text" name="username" autoComplete="username" value={login} readOnly hidden />
-        <NewPassword login={login} />
+        <NewPassword login={login} first />
         {opened.data.needs_code && <CodeField recovery />}
         {fault && <Alert type="error" showIcon role="alert" title={fault} style={{ marginBottom: 16 }} />}
         <Button type="primary" htmlType="submit" block size="large" loading={busy}>

@@ -7,8 +7,8 @@ import { fits, judged, type Rule } from './passwords';
 
 const RULES: readonly Rule[] = ['length', 'different', 'login', 'common'];
 
-/** Fields `password` and `again` of the form around it; `login` is whose password it becomes. */
-export function NewPassword({ login, label }: { login: string; label?: string }) {
+/** Fields `password` and `again` of the form around it; `login` is whose password it becomes, `first` begins in it. */
+export function NewPassword({ login, label, first = false }: { login: string; label?: string; first?: boolean }) {
   const { t } = useTranslation(['account', 'common']);
   const typed = (Form.useWatch<string | undefined>('password') ?? '').normalize();
   const rules = judged(typed, login);
@@ -20,7 +20,7 @@ export function NewPassword({ login, label }: { login: string; label?: string })
         validateTrigger="onBlur"
         rules={[{ validator: (_rule, value: string | undefined) => (fits(value ?? '', login) ? Promise.resolve() : Promise.reject(new Error(t('account:password.unfit')))) }]}
       >
-        <Input.Password autoComplete="new-password" maxLength={256} aria-describedby="password-rules" />
+        <Input.Password autoComplete="new-password" maxLength={256} aria-describedby="password-rules" autoFocus={first} />
       </Form.Item>
       <ul id="password-rules" style={{ listStyle: 'none', padding: 0, margin: '-12px 0 16px', fontSize: 13 }}>
         {RULES.map((rule) => (

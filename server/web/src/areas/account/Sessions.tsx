@@ -45,9 +45,9 @@ export function Sessions() {
       {fault !== null && <Trouble error={fault} />}
       {sessions.isError && <Trouble error={sessions.error} retry={() => void sessions.refetch()} />}
       {sessions.isPending && <Skeleton active />}
-      <ul style={{ listStyle: 'none', margin: 0, padding: 0 }}>
+      <ul className="lines">
         {items.map((session) => (
-          <li key={session.id} style={{ display: 'flex', flexWrap: 'wrap', gap: 8, justifyContent: 'space-between', alignItems: 'center', padding: '8px 0', borderTop: '1px solid light-dark(#eee, #333)' }}>
+          <li key={session.id} style={{ display: 'flex', flexWrap: 'wrap', gap: 8, justifyContent: 'space-between', alignItems: 'center', padding: '8px 0' }}>
             <span>
               {t(`account:sessions.kind.${session.kind}`)} · {session.source || t('account:sessions.unknown')} {session.current && <Tag color="success">{t('account:sessions.current')}</Tag>}
               <br />

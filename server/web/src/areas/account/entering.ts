@@ -14,7 +14,7 @@ export function rememberWho(id: string): void {
 
 /** Takes a new session over and asks what came with it. */
 export async function take(session: Begun): Promise<Me> {
-  begin(session.person, session.csrf_token ?? null);
+  await begin(session.person, session.csrf_token ?? null);
   return (await refresh()) ?? session.person;
 }
 
