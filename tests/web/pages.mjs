@@ -17,15 +17,16 @@ export async function furnish(relay) {
     const { token, fence } = await verifier.post(`/api/v1/cases/${line.case.id}/claim`);
     return { token, fence };
   };
-  if (alone[0]) {
-    const text = { findings: '双肺纹理清晰，未见实变影。', impression: '胸部CT平扫未见异常。', recommendation: '' };
-    await verifier.post(`/api/v1/cases/${alone[0].case.id}/sign`, { proof: await claim(alone[0]), text });
-    made.signed = alone[0].case.id;
+  const [head, brain] = ['CT', 'MR'].map((modality) => alone.find((line) => line.case.modality === modality));
+  if (head) {
+    const text = { findings: '脑实质密度均匀，脑室、脑池形态正常，中线结构居中，颅骨未见骨折。', impression: '颅脑CT平扫未见明显异常。', recommendation: '' };
+    await verifier.post(`/api/v1/cases/${head.case.id}/sign`, { proof: await claim(head), text });
+    made.signed = head.case.id;
   }
   if (others[0]) {
     const proof = await claim(others[0]);
-    await verifier.post(`/api/v1/cases/${others[0].case.id}/findings`, { code: 'INTRACRANIAL_HAEMORRHAGE', text: '左侧基底节区高密度影，考虑脑出血。' });
-    await verifier.post(`/api/v1/cases/${others[0].case.id}/messages`, { kind: 'discussion', text: '患者目前意识如何？' });
+    await verifier.post(`/api/v1/cases/${others[0].case.id}/findings`, { code: 'TENSION_PNEUMOTHORAX', text: '左侧大量气胸，纵隔向右移位，请立即处理。' });
+    await verifier.post(`/api/v1/cases/${others[0].case.id}/messages`, { kind: 'discussion', text: '患者目前血氧多少？有无胸闷加重？' });
     await verifier.post(`/api/v1/cases/${others[0].case.id}/release`, { ...proof, reason: '' });
     made.critical = others[0].case.id;
   }
@@ -34,7 +35,8 @@ export async function furnish(relay) {
     await verifier.post(`/api/v1/cases/${others[1].case.id}/return`, { proof, code: 'POSITIONING', text: '肩部未包全，请重拍。' });
     made.returned = others[1].case.id;
   }
-  const open = (await verifier.get('/api/v1/cases?limit=50')).items.find((line) => line.case.stage === 'ready');
+  made.writing = brain?.case.id;
+  const open = (await verifier.get('/api/v1/cases?limit=50')).items.find((line) => line.case.stage === 'ready' && line.case.id !== made.writing);
   made.open = open?.case.id;
   return made;
 }
