@@ -102,5 +102,5 @@ describe('texts for reports', () => {
 });
 
 it('scales end at round numbers', () => {
-  expect([0, 3, 7, 11, 99, 1234].map(roundUp)).toEqual([1, 3, 7.5, 15, 100, 1500]);
+  expect([0, 3, 7, 11, 99, 1234].map(roundUp)).toEqual([2, 4, 8, 12, 100, 1600]);
 });

@@ -126,10 +126,10 @@ export function Statistics() {
       {rows.length > 0 && (
         <div style={{ display: 'grid', gap: 16, gridTemplateColumns: 'repeat(auto-fit, minmax(min(420px, 100%), 1fr))', marginBottom: 16 }}>
           <Card size="small" title={t('admin:statistics.number.cases')}>
-            <Bars title={t('admin:statistics.number.cases')} unit="" bars={drawn.map((row) => ({ label: nameOf(row), value: row.cases }))} />
+            <Bars atEnd={by === 'day'} title={t('admin:statistics.number.cases')} unit="" bars={drawn.map((row) => ({ label: nameOf(row), value: row.cases }))} />
           </Card>
           <Card size="small" title={t('admin:statistics.turnaround')}>
-            <Lines title={t('admin:statistics.turnaround')} unit={t('admin:statistics.minutes')} labels={drawn.map(nameOf)} courses={[minutes('median_minutes'), minutes('p90_minutes')]} />
+            <Lines atEnd={by === 'day'} title={t('admin:statistics.turnaround')} unit={t('admin:statistics.minutes')} labels={drawn.map(nameOf)} courses={[minutes('median_minutes'), minutes('p90_minutes')]} />
           </Card>
         </div>
       )}

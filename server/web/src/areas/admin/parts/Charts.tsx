@@ -1,18 +1,17 @@
 // Small charts as drawings: bars and lines with a scale, a title for whoever cannot see them and the values on pointing.
 // The table beside them says the same in numbers.
-import { useId } from 'react';
+import { type ReactNode, useCallback, useId } from 'react';
 
 export interface Bar {
   label: string;
   value: number;
 }
 
-/** A round number at or above `value`, for the end of a scale. */
+/** A round number at or above `value`, for the end of a scale; its half is whole, too. */
 export function roundUp(value: number): number {
-  if (value <= 5) return Math.max(1, Math.ceil(value));
-  const power = 10 ** Math.floor(Math.log10(value));
-  const step = [1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10].find((part) => part * power >= value) ?? 10;
-  return step * power;
+  const power = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))));
+  const step = (power === 1 ? [2, 4, 6, 8, 10] : [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10]).find((part) => part * power >= value) ?? 10;
+  return Math.round(step * power);
 }
 
 const LEFT = 44;
@@ -29,7 +28,7 @@ function Scale({ most, wide }: { most: number; wide: number }) {
           <g key={part}>
             <line className="grid" x1={LEFT} x2={wide} y1={y} y2={y} />
             <text x={LEFT - 6} y={y + 4} textAnchor="end">
-              {Number.isInteger(value) ? value : value.toFixed(1)}
+              {value}
             </text>
           </g>
         );
@@ -54,16 +53,33 @@ function Names({ labels, at }: { labels: string[]; at: (index: number) => number
   );
 }
 
-/** Upright bars. */
-export function Bars({ title, unit, bars }: { title: string; unit: string; bars: Bar[] }) {
+/** A drawing that is not made smaller than can be read: on narrow screens it is moved sideways, and begins at its end where that is today. */
+function Frame({ title, wide, atEnd, children }: { title: string; wide: number; atEnd: boolean; children: ReactNode }) {
   const name = useId();
+  const toEnd = useCallback(
+    (element: HTMLDivElement | null) => {
+      if (element && atEnd) element.scrollLeft = element.scrollWidth;
+    },
+    [atEnd],
+  );
+  return (
+    <div ref={toEnd} role="group" tabIndex={0} aria-label={title} style={{ overflowX: 'auto' }}>
+      <svg className="chart" role="img" aria-labelledby={name} viewBox={`0 0 ${wide} ${HIGH + 24}`} width="100%" style={{ maxHeight: 260, minWidth: Math.min(wide, 560) }}>
+        <title id={name}>{title}</title>
+        {children}
+      </svg>
+    </div>
+  );
+}
+
+/** Upright bars. */
+export function Bars({ title, unit, bars, atEnd }: { title: string; unit: string; bars: Bar[]; atEnd: boolean }) {
   const wide = Math.max(360, LEFT + bars.length * 26);
   const most = roundUp(Math.max(0, ...bars.map((bar) => bar.value)));
   const slot = (wide - LEFT) / Math.max(1, bars.length);
   const middle = (index: number) => LEFT + slot * (index + 0.5);
   return (
-    <svg className="chart" role="img" aria-labelledby={name} viewBox={`0 0 ${wide} ${HIGH + 24}`} width="100%" style={{ maxHeight: 260 }}>
-      <title id={name}>{title}</title>
+    <Frame title={title} wide={wide} atEnd={atEnd}>
       <Scale most={most} wide={wide} />
       {bars.map((bar, index) => {
         const high = (bar.value / most) * (HIGH - TOP);
@@ -75,7 +91,7 @@ export function Bars({ title, unit, bars }: { title: string; unit: string; bars:
         );
       })}
       <Names labels={bars.map((bar) => bar.label)} at={middle} />
-    </svg>
+    </Frame>
   );
 }
 
@@ -90,8 +106,7 @@ const STYLES = [
 ];
 
 /** Lines over the same names; told apart by colour and by dashes. A gap where there is no value. */
-export function Lines({ title, unit, labels, courses }: { title: string; unit: string; labels: string[]; courses: Course[] }) {
-  const name = useId();
+export function Lines({ title, unit, labels, courses, atEnd }: { title: string; unit: string; labels: string[]; courses: Course[]; atEnd: boolean }) {
   const wide = Math.max(360, LEFT + labels.length * 26);
   const most = roundUp(Math.max(0, ...courses.flatMap((course) => course.values.map((value) => value ?? 0))));
   const slot = (wide - LEFT) / Math.max(1, labels.length);
@@ -99,8 +114,7 @@ export function Lines({ title, unit, labels, courses }: { title: string; unit: s
   const height = (value: number) => HIGH - (value / most) * (HIGH - TOP);
   return (
     <figure style={{ margin: 0 }}>
-      <svg className="chart" role="img" aria-labelledby={name} viewBox={`0 0 ${wide} ${HIGH + 24}`} width="100%" style={{ maxHeight: 260 }}>
-        <title id={name}>{title}</title>
+      <Frame title={title} wide={wide} atEnd={atEnd}>
         <Scale most={most} wide={wide} />
         {courses.map((course, which) => {
           const style = STYLES[which % STYLES.length];
@@ -119,7 +133,7 @@ export function Lines({ title, unit, labels, courses }: { title: string; unit: s
           );
         })}
         <Names labels={labels} at={middle} />
-      </svg>
+      </Frame>
       <figcaption style={{ display: 'flex', gap: 16, fontSize: 13 }}>
         {courses.map((course, which) => (
           <span key={course.name} style={{ display: 'inline-flex', gap: 6, alignItems: 'center' }}>
