@@ -5,7 +5,7 @@ import { Drawer, Menu, type MenuProps } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
-import type { Entry } from './menu';
+import { spacesOf, type Entry } from './menu';
 
 /** Places in the bar at the bottom, the one for the rest not counted. */
 const PLACES = 4;
@@ -14,11 +14,6 @@ const PLACES = 4;
 export function chosenOf(entries: Entry[], path: string): string | undefined {
   const under = entries.filter((entry) => path === entry.to || path.startsWith(`${entry.to}/`));
   return under.sort((a, b) => b.to.length - a.to.length)[0]?.to;
-}
-
-/** The files of texts that the lines of a menu need. */
-export function spacesOf(entries: Entry[]): string[] {
-  return [...new Set(['common', ...entries.map((entry) => entry.text.split(':')[0] ?? 'common')])];
 }
 
 function useLines(entries: Entry[], follow?: () => void): NonNullable<MenuProps['items']> {

@@ -26,6 +26,11 @@ export function menuOf(me: Me | null, role: Role | null = chosenRole(me)): Entry
   return all.filter((entry) => has(me, ...entry.roles) && (role === null || entry.roles.includes(role)));
 }
 
+/** The files of texts that the lines of a menu need. */
+export function spacesOf(entries: Entry[]): string[] {
+  return [...new Set(['common', ...entries.map((entry) => entry.text.split(':')[0] ?? 'common')])];
+}
+
 /** The page that somebody begins with. */
 export function homeOf(me: Me): string {
   return menuOf(me)[0]?.to ?? '/account';

@@ -7,10 +7,11 @@ import { clinicRoutes } from '@/areas/clinic/routes';
 import { readerRoutes } from '@/areas/reader/routes';
 import { technicianRoutes } from '@/areas/technician/routes';
 import { viewerRoutes } from '@/areas/viewer/routes';
+import { loadTexts } from '@/i18n';
 
 import { NotFound, PageFailed } from './errors';
-import { homeOf } from './menu';
-import { restore } from './session';
+import { homeOf, menuOf, spacesOf } from './menu';
+import { currentMe, restore } from './session';
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: PageFailed });
 
@@ -18,6 +19,7 @@ const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, e
 export const signedIn = createRoute({
   getParentRoute: () => root,
   id: 'signed-in',
+  loader: () => loadTexts(...spacesOf(menuOf(currentMe()))),
   component: lazyRouteComponent(() => import('./Shell'), 'Shell'),
   beforeLoad: async ({ location }) => {
     const me = await restore();

@@ -1,10 +1,22 @@
 // The pages of readers: the queue and the case.
 import { createRoute, lazyRouteComponent, type AnyRoute } from '@tanstack/react-router';
 
+import { loadTexts } from '@/i18n';
+
 export function readerRoutes(parent: AnyRoute): AnyRoute[] {
   const at = () => parent;
   return [
-    createRoute({ getParentRoute: at, path: '/queue', component: lazyRouteComponent(() => import('./queue/QueuePage'), 'QueuePage') }),
-    createRoute({ getParentRoute: at, path: '/case/$id', component: lazyRouteComponent(() => import('./case/CasePage'), 'CasePage') }),
+    createRoute({ getParentRoute: at, path: '/queue', loader: () => loadTexts('reader'), component: lazyRouteComponent(() => import('./queue/QueuePage'), 'QueuePage') }),
+    createRoute({
+      getParentRoute: at,
+      path: '/case/$id',
+      // Everything that the first image needs is asked for at once; each is used when its turn comes.
+      loader: ({ params }) => {
+        void import('@/areas/viewer').then(({ loadViewer }) => loadViewer()).catch(() => undefined);
+        void import('./case/useCase').then(({ beginCase }) => beginCase(params.id)).catch(() => undefined);
+        return loadTexts('reader', 'viewer');
+      },
+      component: lazyRouteComponent(() => import('./case/CasePage'), 'CasePage'),
+    }),
   ];
 }

@@ -3,6 +3,7 @@ import { createRoute, lazyRouteComponent, redirect, type AnyRoute } from '@tanst
 
 import { startLive } from '@/app/live';
 import { restore } from '@/app/session';
+import { loadTexts } from '@/i18n';
 
 export function viewerRoutes(parent: AnyRoute): AnyRoute[] {
   return [
@@ -13,6 +14,7 @@ export function viewerRoutes(parent: AnyRoute): AnyRoute[] {
         if (!(await restore())) throw redirect({ to: '/sign-in', search: { back: location.pathname } });
         startLive();
       },
+      loader: () => loadTexts('viewer'),
       component: lazyRouteComponent(() => import('./window/SecondWindow'), 'SecondWindow'),
     }),
   ];

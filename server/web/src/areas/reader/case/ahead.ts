@@ -7,7 +7,10 @@ export function fetchAhead(uid: string): void {
   asked = uid;
   const begin = () => {
     import('@/areas/viewer').then(
-      ({ prefetchStudy }) => prefetchStudy(uid),
+      ({ prefetchStudy, loadViewer }) => {
+        void loadViewer().catch(() => undefined);
+        prefetchStudy(uid);
+      },
       () => {
         asked = null;
       },

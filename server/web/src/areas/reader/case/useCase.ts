@@ -7,6 +7,9 @@ import { queries } from '@/app/queries';
 
 import { readCase, readFindings, readMessages, readPriors, readReports } from '../api';
 
+/** How long, in milliseconds, an answer that was asked for ahead counts as new. */
+const AT_HAND = 5_000;
+
 /** Asks again for what the cache has of a case. */
 export function refreshCase(id: string): void {
   void queries.invalidateQueries({ queryKey: ['case', id] });
@@ -15,6 +18,12 @@ export function refreshCase(id: string): void {
 /** The case as the relay has it now, whatever the cache has. */
 export function freshCase(id: string) {
   return queries.fetchQuery({ queryKey: ['case', id, 'self'], queryFn: () => readCase(id), staleTime: 0 });
+}
+
+/** Asks for what the first image waits for, before there is a page to show it. */
+export function beginCase(id: string): void {
+  void queries.prefetchQuery({ queryKey: ['case', id, 'self'], queryFn: () => readCase(id), staleTime: AT_HAND });
+  void queries.prefetchQuery({ queryKey: ['case', id, 'priors'], queryFn: () => readPriors(id), staleTime: 300_000 });
 }
 
 /** The case itself. */

@@ -5,14 +5,14 @@ import { useTranslation } from 'react-i18next';
 
 import { request } from '@/api/request';
 
-import { Viewer } from '../index';
+import { loadViewer, Viewer } from '../index';
 import { isLater } from '../later';
 import type { StudyRef, ViewState } from '../types';
 
 import { openChannel, type CaseShown } from './channel';
 
-/** How long the case page has to answer before the case is asked for. */
-const ANSWER = 400;
+/** How long the case page has to answer, in milliseconds, before the relay's answer is taken. */
+const ANSWER = 150;
 
 export function SecondWindow() {
   const { t } = useTranslation('viewer');
@@ -34,9 +34,12 @@ export function SecondWindow() {
     });
     channel.current = open;
     open.say({ kind: 'hello' });
+    void loadViewer().catch(() => undefined);
+    // Asked for meanwhile: mostly nobody answers, and the first image must not wait for that.
+    const asked = ask(caseId);
+    asked.catch(() => undefined);
     const timer = setTimeout(() => {
-      if (answered) return;
-      ask(caseId).then((found) => setShown((now) => now ?? found), () => setFailed(true));
+      if (!answered) asked.then((found) => setShown((now) => now ?? found), () => setFailed(true));
     }, ANSWER);
     const bye = () => open.say({ kind: 'bye' });
     window.addEventListener('pagehide', bye);
