@@ -3,6 +3,8 @@ import { useEffect, useSyncExternalStore } from 'react';
 
 import { noticeSignedOut } from '@/api/client';
 
+import { askAgain } from './queries';
+
 /** Something that happened; without patient data. */
 export interface Happened {
   seq: number;
@@ -44,12 +46,15 @@ function say(next: Link): void {
 }
 
 function open(): void {
+  clearTimeout(timer);
   source?.close();
   const after = last === null ? '' : `?after=${last}`;
   source = new EventSource(`/api/v1/events${after}`);
   source.onopen = () => {
     wait = 500;
     heard = Date.now();
+    // Without an event to go on from, what happened before the stream stood is never told: it is asked.
+    if (last === null) askAgain();
     say('open');
   };
   source.onmessage = (message: MessageEvent<string>) => {
