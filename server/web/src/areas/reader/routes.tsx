@@ -3,6 +3,8 @@ import { createRoute, lazyRouteComponent, type AnyRoute } from '@tanstack/react-
 
 import { loadTexts } from '@/i18n';
 
+import { beginCase } from './case/useCase';
+
 export function readerRoutes(parent: AnyRoute): AnyRoute[] {
   const at = () => parent;
   return [
@@ -12,8 +14,7 @@ export function readerRoutes(parent: AnyRoute): AnyRoute[] {
       path: '/case/$id',
       // Everything that the first image needs is asked for at once; each is used when its turn comes.
       loader: ({ params }) => {
-        void import('@/areas/viewer').then(({ loadViewer }) => loadViewer()).catch(() => undefined);
-        void import('./case/useCase').then(({ beginCase }) => beginCase(params.id)).catch(() => undefined);
+        beginCase(params.id);
         return loadTexts('reader', 'viewer');
       },
       component: lazyRouteComponent(() => import('./case/CasePage'), 'CasePage'),

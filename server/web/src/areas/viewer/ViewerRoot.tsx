@@ -21,6 +21,8 @@ import { useSecondWindow } from './window/useSecondWindow';
 import './viewer.css';
 
 const NO_CHANGES = {};
+/** Below this the rail of series is opened by hand. */
+const NARROW = 700;
 
 export default function ViewerRoot(props: ViewerProps) {
   const { studies, readOnly = false } = props;
@@ -92,7 +94,7 @@ function Surface({ engine, session, studies, keymap: name, keyChanges, onKeyChan
   // Who may mark changes what the panes and the tool bar offer.
   usePart(engine.state, (state) => state.readOnly);
   const [help, setHelp] = useState(false);
-  const [rail, setRail] = useState(true);
+  const [rail, setRail] = useState(() => window.innerWidth > NARROW);
   const box = useRef<HTMLDivElement>(null);
 
   const run = useCallback(

@@ -39,16 +39,33 @@ async function fetchAhead(path: string, set: Parameters<typeof askFrame>[1], sig
   }
 }
 
+/** Begins to ask for what is known of a study that is about to be shown, while its viewer is still on the way. */
+export function prefetchWords(uid: string): void {
+  const ask = async () => {
+    const [first] = await wanted(uid, false);
+    if (first) await metadataOf(uid, first.series, first.count);
+  };
+  // What fails here is asked for again, and told, by the viewer.
+  ask().catch(() => undefined);
+}
+
+/** The series that the protocol for a study hangs, with how many images each has. */
+async function wanted(uid: string, low: boolean): Promise<{ series: string; count: number }[]> {
+  const sets = await seriesOf(uid, false, low);
+  const stacks = sets.map((set) => provisional(uid, false, set));
+  const protocol = fitting(protocols, stacks)[0];
+  const hung = protocol ? hang(protocol, stacks).flatMap((one) => (one.stack ? [one.stack] : [])) : stacks.slice(0, 1);
+  return hung.slice(0, 4).map(({ series }) => {
+    const own = sets[stacks.findIndex((stack) => stack.series === series)];
+    return { series, count: own ? countOf(own) : 0 };
+  });
+}
+
 async function ahead(uid: string, signal: AbortSignal): Promise<void> {
   await quiet(signal);
-  const series = await seriesOf(uid, false, true);
-  const stacks = series.map((set) => provisional(uid, false, set));
-  const protocol = fitting(protocols, stacks)[0];
-  const wanted = protocol ? hang(protocol, stacks).flatMap((one) => (one.stack ? [one.stack] : [])) : stacks.slice(0, 1);
-  for (const stack of wanted.slice(0, 4)) {
+  for (const { series, count } of await wanted(uid, true)) {
     await quiet(signal);
-    const own = series.find((set) => provisional(uid, false, set).series === stack.series);
-    const known = stacksOf(uid, false, await metadataOf(uid, stack.series, own ? countOf(own) : 0, true));
+    const known = stacksOf(uid, false, await metadataOf(uid, series, count, true));
     const frames = known.flatMap((one) => one.frames);
     const middle = Math.floor((frames.length - 1) / 2);
     const near = frames.map((frame, at) => ({ frame, far: Math.abs(at - middle) })).sort((a, b) => a.far - b.far).slice(0, FRAMES);

@@ -4,6 +4,7 @@ import { useCallback } from 'react';
 
 import { useHappened, type Happened } from '@/app/live';
 import { queries } from '@/app/queries';
+import { loadViewer } from '@/areas/viewer/load';
 
 import { readCase, readFindings, readMessages, readPriors, readReports } from '../api';
 
@@ -22,8 +23,14 @@ export function freshCase(id: string) {
 
 /** Asks for what the first image waits for, before there is a page to show it. */
 export function beginCase(id: string): void {
-  void queries.prefetchQuery({ queryKey: ['case', id, 'self'], queryFn: () => readCase(id), staleTime: AT_HAND });
+  void loadViewer().catch(() => undefined);
   void queries.prefetchQuery({ queryKey: ['case', id, 'priors'], queryFn: () => readPriors(id), staleTime: 300_000 });
+  const detail = queries.fetchQuery({ queryKey: ['case', id, 'self'], queryFn: () => readCase(id), staleTime: AT_HAND });
+  // What fails is asked for again, and told, by the page.
+  Promise.all([detail, import('@/areas/viewer')]).then(
+    ([{ study }, { prefetchWords }]) => prefetchWords(study.uid),
+    () => undefined,
+  );
 }
 
 /** The case itself. */

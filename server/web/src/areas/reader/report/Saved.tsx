@@ -20,10 +20,12 @@ const ICONS: Record<Saving, typeof CheckOutlined> = {
 export function Saved({ shown, keeper }: { shown: Shown; keeper: Keeper }) {
   const { t } = useTranslation('reader');
   const { saving, savedAt, problem } = shown;
-  const Icon = ICONS[saving];
-  const words = saving === 'saved' && savedAt === null ? t('reader:saving.empty') : t(`reader:saving.${saving}`, { at: savedAt === null ? '–' : clockSeconds(savedAt) });
+  // Nothing is written yet: nothing has been saved either.
+  const empty = saving === 'saved' && savedAt === null;
+  const Icon = empty ? EditOutlined : ICONS[saving];
+  const words = empty ? t('reader:saving.empty') : t(`reader:saving.${saving}`, { at: savedAt === null ? '–' : clockSeconds(savedAt) });
   return (
-    <span className={`saving-${saving}`} role="status">
+    <span className={empty ? 'quiet' : `saving-${saving}`} role="status">
       <Icon aria-hidden /> {words}
       {saving === 'refused' && problem && ` ${plainWords(problem)}`}
       {(saving === 'offline' || saving === 'refused') && (

@@ -17,11 +17,12 @@ import { hangStacks } from './hangStacks';
 import { Mpr } from './mprMode';
 import { Pane } from './pane';
 import type { PaneHost } from './paneView';
-import { Scheduler, type Progress } from './schedule';
+import { ProgressBoard } from './progress';
+import { runAction } from './run';
+import { Scheduler } from './schedule';
 import { Signal } from './signal';
 import { drawing, imageBudget, startCornerstone } from './start';
 import { align, mayGoTogether, partner } from './sync';
-import { runAction } from './run';
 import { chooseTool, makeTools, showMarks, type ToolAction } from './tools';
 
 export interface EngineState {
@@ -43,7 +44,6 @@ let count = 0;
 
 export class Engine implements PaneHost {
   readonly state: Signal<EngineState>;
-  readonly progress = new Signal<ReadonlyMap<string, Progress>>(new Map());
   readonly scheduler: Scheduler;
   readonly library: Library;
   readonly mpr: Mpr;
@@ -55,6 +55,8 @@ export class Engine implements PaneHost {
   onKnown: () => void = () => undefined;
   panes: Pane[] = [];
   touched = false;
+  /** Whether the first arranging is over. */
+  private hung = false;
   /** Studies made after the one that is read. */
   readonly later: ReadonlySet<string>;
   private readonly id: string;
@@ -66,7 +68,8 @@ export class Engine implements PaneHost {
   /** How the panes stood before planes were opened beside a stack. */
   before: { layout: EngineState['layout']; panes: PaneState[] } | null = null;
   private offDrawing: () => void;
-  private progressTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly board = new ProgressBoard((stack) => this.scheduler.progress(stack));
+  readonly progress = this.board.all;
   private resizes: ResizeObserver;
 
   constructor(
@@ -80,7 +83,7 @@ export class Engine implements PaneHost {
     this.rendering = new RenderingEngine(this.id);
     this.group = makeTools(this.id);
     const budget = imageBudget();
-    this.scheduler = new Scheduler(budget, (stack, index) => this.arrived(stack, index), (stack) => this.progressed(stack));
+    this.scheduler = new Scheduler(budget, (stack, index) => this.arrived(stack, index), (stack) => this.board.tell(stack));
     this.state = new Signal<EngineState>({
       layout: { rows: 1, columns: 1 }, panes: 1, active: 0, tool: 'tool.window', overlays: true, marksShown: true, sync: true, readOnly, protocol: null, keyImages: [], alignments: [],
     });
@@ -115,6 +118,7 @@ export class Engine implements PaneHost {
     await opened;
     off();
     // Priors may have changed which protocol fits.
+    this.hung = true;
     this.hang();
     await this.library.rest();
     this.hang();
@@ -127,7 +131,7 @@ export class Engine implements PaneHost {
     this.mpr.close();
     this.offDrawing();
     this.resizes.disconnect();
-    clearTimeout(this.progressTimer);
+    this.board.stop();
     this.panes.forEach((pane) => pane.detach());
     this.scheduler.stop();
     ToolGroupManager.destroyToolGroup(this.id);
@@ -242,13 +246,20 @@ export class Engine implements PaneHost {
       const next = stacks.find((stack) => !used.has(stack.id)) ?? stacks[0];
       if (next) this.put(pane.key, next);
     }
+    // A series of stills and clips has come apart: another protocol may fit, and what is new is fetched, too.
+    if (this.hung && (gone.length > 0 || stacks.length > 1)) this.hang();
+    if (this.hung) this.idle();
     this.onKnown();
     this.wishes();
   }
 
+  /** Everything of the study that is read that has pixels. */
+  private pictures(): Stack[] {
+    return this.library.stacks().filter((stack) => !stack.prior && (stack.kind === 'images' || stack.kind === 'clip'));
+  }
+
   private idle(): void {
-    const current = this.library.stacks().filter((stack) => !stack.prior && (stack.kind === 'images' || stack.kind === 'clip'));
-    this.scheduler.setIdle(current.map((stack) => stack.id));
+    this.scheduler.setIdle(this.pictures().map((stack) => stack.id));
   }
 
   // --- PaneHost
@@ -320,7 +331,7 @@ export class Engine implements PaneHost {
   shown(frame: Frame): void {
     if (this.seen.has(frame.imageId) || frame.imageId.startsWith('mrcut:')) return;
     this.seen.add(frame.imageId);
-    const current = this.library.stacks().filter((stack) => !stack.prior && (stack.kind === 'images' || stack.kind === 'clip'));
+    const current = this.pictures();
     const total = current.reduce((sum, stack) => sum + Math.max(stack.expected, stack.frames.length), 0);
     const own = current.reduce((sum, stack) => sum + stack.frames.filter((one) => this.seen.has(one.imageId)).length, 0);
     this.onSeen(total > 0 ? Math.min(1, own / total) : 0);
@@ -334,19 +345,6 @@ export class Engine implements PaneHost {
   private arrived(stack: string, index: number): void {
     this.panes.forEach((pane) => pane.arrived(stack, index));
     if (this.mpr.state.get()) requestAnimationFrame(() => drawCross(this.panes.slice(0, 3)));
-  }
-
-  private changedProgress = new Set<string>();
-
-  private progressed(stack: string): void {
-    this.changedProgress.add(stack);
-    this.progressTimer ??= setTimeout(() => {
-      this.progressTimer = undefined;
-      const next = new Map(this.progress.get());
-      for (const id of this.changedProgress) next.set(id, this.scheduler.progress(id));
-      this.changedProgress.clear();
-      this.progress.set(next);
-    }, 100);
   }
 
   // --- planes
@@ -393,17 +391,6 @@ export class Engine implements PaneHost {
 
   play(pane: Pane, rate: number): void {
     this.cine.set(pane, rate);
-  }
-
-  toggleCine(rate?: number): void {
-    const pane = this.active;
-    const { cine, stack } = pane.view.get();
-    this.cine.set(pane, rate ?? (cine > 0 ? 0 : stack?.rate || 15));
-  }
-
-  changeCine(factor: number): void {
-    const { cine } = this.active.view.get();
-    if (cine > 0) this.cine.set(this.active, Math.min(60, Math.max(1, cine * factor)));
   }
 
   /** Does what a key says; false for what the surface must do itself. */

@@ -7,11 +7,15 @@ import { nextKeyImage, toggleKeyImage } from './keyImages';
 import { presetOf } from './presets';
 import type { ToolAction } from './tools';
 
+/** Pictures per second of a stack that says nothing about it. */
+const USUAL_RATE = 15;
+
 /** Does what an action says; false for what the surface must do itself. */
 export function runAction(engine: Engine, action: Action): boolean {
   const pane = engine.active;
-  const { index, stack } = pane.view.get();
+  const { index, stack, cine } = pane.view.get();
   const move = (to: number) => pane.goTo(to, 'hand');
+  const changeRate = (factor: number) => cine > 0 && engine.play(pane, Math.min(60, Math.max(1, cine * factor)));
   if (action.startsWith('tool.')) engine.chooseTool(action as ToolAction);
   else if (/^window\.\d$/.test(action)) chooseWindow(engine, Number(action.slice(7)));
   else {
@@ -40,9 +44,9 @@ export function runAction(engine: Engine, action: Action): boolean {
       'series.previous': () => nextStack(engine, -1),
       'pane.next': () => engine.activate((pane.key + 1) % engine.panes.length),
       'pane.previous': () => engine.activate((pane.key + engine.panes.length - 1) % engine.panes.length),
-      'cine.toggle': () => engine.toggleCine(),
-      'cine.faster': () => engine.changeCine(1.25),
-      'cine.slower': () => engine.changeCine(0.8),
+      'cine.toggle': () => engine.play(pane, cine > 0 ? 0 : stack?.rate || USUAL_RATE),
+      'cine.faster': () => changeRate(1.25),
+      'cine.slower': () => changeRate(0.8),
       'key.toggle': () => toggleKeyImage(engine),
       'key.next': () => nextKeyImage(engine),
       'marks.toggle': () => engine.toggleMarks(),

@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 
 import { request } from '@/api/request';
 
-import { loadViewer, Viewer } from '../index';
+import { loadViewer, prefetchWords, Viewer } from '../index';
 import { isLater } from '../later';
 import type { StudyRef, ViewState } from '../types';
 
@@ -37,7 +37,7 @@ export function SecondWindow() {
     void loadViewer().catch(() => undefined);
     // Asked for meanwhile: mostly nobody answers, and the first image must not wait for that.
     const asked = ask(caseId);
-    asked.catch(() => undefined);
+    asked.then(({ studies }) => studies[0] && prefetchWords(studies[0].uid), () => undefined);
     const timer = setTimeout(() => {
       if (!answered) asked.then((found) => setShown((now) => now ?? found), () => setFailed(true));
     }, ANSWER);
