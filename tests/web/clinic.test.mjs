@@ -195,10 +195,15 @@ async function swipe(at) {
 test('on a phone a critical finding is read back, and the images follow a finger', async () => {
   await doctor.goto(`${relay.url}/reports`);
   await doctor.getByRole('heading', { name: text('clinic:reports.title') }).waitFor();
+  // It is raised while the phone has no network, and before the page has heard of anything: it comes with the network.
+  await doctor.context().setOffline(true);
+  await doctor.getByText(text('common:shell.reconnecting')).waitFor();
   await verifier.post(`/api/v1/cases/${id}/findings`, { code: 'TENSION_PNEUMOTHORAX', text: '右侧张力性气胸。' });
+  await doctor.context().setOffline(false);
   const banner = doctor.locator('.critical-banner');
   await banner.waitFor({ timeout: 10_000 });
   await banner.getByRole('link').first().tap();
+  await doctor.waitForURL(`**/reports/${id}`);
   await doctor.getByRole('button', { name: text('clinic:finding.readBack') }).tap();
   const dialog = doctor.getByRole('dialog');
   await dialog.getByRole('button', { name: text('clinic:finding.confirm') }).tap();
