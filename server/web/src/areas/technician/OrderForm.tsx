@@ -29,6 +29,11 @@ function shown(field: Field, value: string): string {
   return said === '' ? '—' : said;
 }
 
+/** With a direction of writing of its own within a sentence. */
+function apart(text: string): string {
+  return `\u2068${text}\u2069`;
+}
+
 export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode }) {
   const { t } = useTranslation('technician');
   const places = placesOf(useMe(), 'technician');
@@ -117,8 +122,7 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
             <ul className="order-differs">
               {differing.map((field) => (
                 <li key={field}>
-                  {t(`technician:order.field.${field}`)}：{t('technician:order.inOrder')} <b>{shown(field, about.patient[field])}</b>，{t('technician:order.inImages')}{' '}
-                  <b>{shown(field, draft.patient[field])}</b>
+                  {t('technician:order.compared', { field: t(`technician:order.field.${field}`), order: apart(shown(field, about.patient[field])), images: apart(shown(field, draft.patient[field])) })}
                 </li>
               ))}
             </ul>
@@ -147,7 +151,7 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
         </Checkbox>
       )}
       {tried && incomplete && (
-        <Alert role="alert" type="warning" showIcon title={Object.entries(faults).filter(([, is]) => is).map(([name]) => t(`technician:order.missing.${name}`)).join('；')} />
+        <Alert role="alert" type="warning" showIcon title={Object.entries(faults).filter(([, is]) => is).map(([name]) => t(`technician:order.missing.${name}`)).join(t('technician:order.then'))} />
       )}
       {trouble !== null && <Alert role="alert" type="error" showIcon title={plainWords(trouble)} />}
       <div className="order-foot">

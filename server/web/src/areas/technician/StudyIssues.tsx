@@ -32,7 +32,7 @@ export function StudyIssues({ draft }: { draft: Draft }) {
           role="alert"
           showIcon
           type={RED.includes(issue) ? 'error' : 'warning'}
-          title={t(`technician:issue.${issue}`, { count: draft.conflicts, others: draft.others.map((name) => nameParts(name).first).join('、') })}
+          title={t(`technician:issue.${issue}`, { count: draft.conflicts, others: draft.others.map((name) => nameParts(name).first).join(t('technician:issue.and')) })}
         />
       ))}
     </>

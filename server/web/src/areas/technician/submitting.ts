@@ -104,6 +104,6 @@ function theOrder({ draft, clinic, order, written, reason, differing, key }: Sub
 
 /** Why request and images are of the same patient all the same: for the reader, and kept with the request. */
 function noteOf(reason: string, differing: Field[]): string {
-  const fields = differing.map((field) => i18next.t(`technician:order.field.${field}`)).join('、');
+  const fields = differing.map((field) => i18next.t(`technician:order.field.${field}`)).join(i18next.t('technician:issue.and'));
   return fields === '' ? i18next.t('technician:order.noteIdentity', { reason }) : i18next.t('technician:order.note', { fields, reason });
 }
