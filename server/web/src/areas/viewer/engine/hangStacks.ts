@@ -17,7 +17,9 @@ export function hangStacks(engine: Engine, name: string | undefined): void {
   }
   const hung = trimmed(hang(wanted, stacks));
   const { rows, columns } = hung.length < wanted.panes.length ? gridFor(hung.length) : wanted.layout;
-  engine.setLayout(rows, columns);
+  // Two beside each other stand one above the other on a phone that is held upright.
+  if (rows === 1 && columns === 2 && isUpright(engine)) engine.setLayout(2, 1);
+  else engine.setLayout(rows, columns);
   engine.state.patch({ protocol: wanted.id });
   engine.goTogether(wanted.sync ?? []);
   hung.forEach(({ stack, rule }, at) => {
@@ -42,6 +44,12 @@ async function hangCuts(engine: Engine, hung: readonly Hung[]): Promise<void> {
     const given = own ? stack : (plane ?? stack);
     if (given) engine.put(at, given);
   });
+}
+
+/** Whether the place for the panes is higher than it is wide, and narrow. */
+function isUpright(engine: Engine): boolean {
+  const stage = engine.viewportOf(0)?.element.closest('.mrv-stage');
+  return !!stage && stage.clientWidth < 500 && stage.clientHeight > stage.clientWidth;
 }
 
 /** Without the empty panes at the end. */

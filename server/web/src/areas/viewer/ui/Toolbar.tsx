@@ -129,19 +129,23 @@ function Presets({ engine, keymap }: { engine: Engine; keymap: Keymap }) {
   const stack = usePart(pane.view, (view) => view.stack);
   // Windows hardly ever change within a stack: those of the image in its middle stand for all.
   const frame = stack?.frames[Math.floor((stack.frames.length - 1) / 2)];
-  const key = (action: Action) => keymap[action][0] ?? '';
+  const key = (action: Action) => (keymap[action][0] ? <kbd>{keymap[action][0]}</kbd> : null);
   const own = frame ? fileWindows(frame) : [];
+  const isCt = stack?.modality === 'CT';
   const items: MenuProps['items'] = [
     ...own.map((window, at) => ({
       key: `own${at}`,
       label: `${window.explanation || t('viewer:preset.file', { number: at + 1 })} ${window.width}/${window.centre}`,
+      // Without presets of their own, other modalities have the file's windows on the same keys.
+      extra: !isCt && at < 9 ? key(`window.${at + 1}` as Action) : null,
       onClick: () => pane.setWindow(window),
     })),
-    { key: 'auto', label: `${t('viewer:action.window_auto')}  ${key('window.auto')}`, onClick: () => pane.autoWindow() },
-    ...(stack?.modality === 'CT'
+    { key: 'auto', label: t('viewer:action.window_auto'), extra: key('window.auto'), onClick: () => pane.autoWindow() },
+    ...(isCt
       ? ctPresets.map((preset) => ({
           key: preset.name,
-          label: `${t(`viewer:preset.${preset.name}`)} ${preset.width}/${preset.centre}  ${preset.key ? key(`window.${preset.key}` as Action) : ''}`,
+          label: `${t(`viewer:preset.${preset.name}`)} ${preset.width}/${preset.centre}`,
+          extra: preset.key ? key(`window.${preset.key}` as Action) : null,
           onClick: () => pane.setWindow(preset),
         }))
       : []),
