@@ -204,7 +204,7 @@ def local(relay, studies, pages, slices, files, only):
     relay.start(start)
     results = {}
     try:
-        for viewer in only:
+        for viewer in (one for one in only if one != "case"):
             url, front = f"https://127.0.0.1:{HTTPS}", None
             if viewer == "ohif":
                 front = start("node", HERE / "web/ohif.mjs", pages, "127.0.0.1", OHIF, HTTP, relay.scratch, PASSWORD)
@@ -233,7 +233,8 @@ def local(relay, studies, pages, slices, files, only):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", nargs="*", default=["10/0/30", "60/2/2"], help="round trip ms / loss %% / Mbit/s")
-    parser.add_argument("--only", nargs="*", default=["medrelay", "ohif"], choices=["medrelay", "ohif"])
+    parser.add_argument("--only", nargs="*", default=["medrelay", "case", "ohif"], choices=["medrelay", "case", "ohif"],
+                        help="medrelay: the viewer in a window of its own; case: with the report and all else of the case around it")
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--scroll-slices", type=int, default=1000)
     parser.add_argument("--files", type=int, default=5000, help="files of the folder that is dropped; 0 leaves it out")

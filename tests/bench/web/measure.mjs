@@ -9,7 +9,8 @@ const FLAGS = ['--disable-gpu', '--ignore-certificate-errors'];
 
 /** Where a viewer shows a study. */
 function address({ viewer, url, studies }, which) {
-  return viewer === 'ohif' ? `${url}/viewer?StudyInstanceUIDs=${studies[which].uid}` : `${url}/viewer/${studies[which].case}`;
+  if (viewer === 'ohif') return `${url}/viewer?StudyInstanceUIDs=${studies[which].uid}`;
+  return `${url}/${viewer === 'case' ? 'case' : 'viewer'}/${studies[which].case}`;
 }
 
 async function signIn(context, { viewer, url, password }) {
