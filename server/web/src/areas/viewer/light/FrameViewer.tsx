@@ -26,6 +26,13 @@ interface Shown {
   width: number;
 }
 
+/** Where grey values have no scale of their own, as in MR and X-ray: lighter, darker, harder and softer than the image's own window. */
+function around(centre: number | undefined, width: number | undefined, inverted: boolean): (Shown & { name: string })[] {
+  if (centre === undefined || !width || width < 4) return [];
+  const at = (name: string, shift: number, by: number) => ({ name, centre: Math.round(centre + (inverted ? -shift : shift) * width), width: Math.max(2, Math.round(width * by)) });
+  return [at('lighter', -0.25, 1), at('darker', 0.25, 1), at('harder', 0, 0.6), at('softer', 0, 1.6)];
+}
+
 /** The address of a rendered frame; the size is rounded up so that few different ones are made. */
 export function renderedPath(frame: Frame, window: Shown | null, size: number): string {
   const side = Math.min(2_048, Math.ceil(size / 256) * 256);
@@ -114,6 +121,7 @@ function FrameStage({ stack }: { stack: Stack }) {
   const name = personName(frame.set, '00100010');
   const own = numbers(frame.set, '00281050')[0];
   const ownWidth = number(frame.set, '00281051');
+  const presets: readonly (Shown & { name: string })[] = stack.modality === 'CT' ? PRESETS : around(own, ownWidth ?? undefined, text(frame.set, '00280004') === 'MONOCHROME1');
   return (
     <section className="mrl-stage" aria-label={t('viewer:pane.name', { number: 1 })}>
       <div
@@ -154,15 +162,15 @@ function FrameStage({ stack }: { stack: Stack }) {
         <input type="range" min={0} max={count - 1} value={index} aria-label={t('viewer:scroll.name')} onChange={(event) => setIndex(Number(event.target.value))} />
         <button type="button" aria-label={t('viewer:action.image_next')} onClick={() => step(1)}>›</button>
         <button type="button" onClick={gestures.reset}>{t('viewer:action.fit')}</button>
-        {stack.modality === 'CT' && (
+        {presets.length > 0 && (
           <select
             aria-label={t('viewer:toolbar.presets')}
-            onChange={(event) => setWindow(PRESETS.find((preset) => preset.name === event.target.value) ?? null)}
+            onChange={(event) => setWindow(presets.find((preset) => preset.name === event.target.value) ?? null)}
           >
             <option value="">{own !== undefined && ownWidth ? `${t('viewer:light.own')} ${ownWidth}/${own}` : t('viewer:light.own')}</option>
-            {PRESETS.map((preset) => (
+            {presets.map((preset) => (
               <option key={preset.name} value={preset.name}>
-                {t(`viewer:preset.${preset.name}`)} {preset.width}/{preset.centre}
+                {stack.modality === 'CT' ? `${t(`viewer:preset.${preset.name}`)} ${preset.width}/${preset.centre}` : t(`viewer:light.${preset.name}`)}
               </option>
             ))}
           </select>
