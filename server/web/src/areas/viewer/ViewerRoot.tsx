@@ -66,7 +66,7 @@ export default function ViewerRoot(props: ViewerProps) {
   }, [t, i18n.language]);
 
   return (
-    <ConfigProvider theme={{ algorithm: theme.darkAlgorithm, token: { colorPrimary: '#3aa6aa' } }}>
+    <ConfigProvider theme={{ algorithm: theme.darkAlgorithm, token: { colorPrimary: '#2a8386' } }}>
       {running ? (
         <Surface {...running} {...props} onSecondWindow={second.open} away={second.away} onBack={second.back} />
       ) : (

@@ -21,6 +21,8 @@ function isOwn(event: KeyboardEvent, chord: string): boolean {
   const target = event.target as Element | null;
   if (!target?.closest) return false;
   if (target.closest('[role="dialog"], [role="menu"], [role="listbox"]')) return chord !== 'Escape';
+  // What scrolls by itself is scrolled by arrows.
+  if (target.closest('.mrv-ecgpaper')) return /^Arrow/.test(chord);
   if (chord === 'Space' || chord === 'Enter') return target.closest('button, a, [role="button"], summary') !== null;
   return target instanceof HTMLInputElement && chord.startsWith('Arrow');
 }

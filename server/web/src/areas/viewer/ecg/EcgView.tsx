@@ -139,7 +139,7 @@ export function EcgView({ set, pixelsPerMillimetre: checked, marks, readOnly, on
         <span>{said.filter(Boolean).join(' · ')}</span>
       </div>
       {caution && <p role="alert" className="mrv-bad">{t(caution === 'low' ? 'viewer:ecg.low' : 'viewer:ecg.refused')}</p>}
-      <div className="mrv-ecgpaper" ref={watch}>
+      <div className="mrv-ecgpaper" ref={watch} role="group" aria-label={t('viewer:ecg.paper')} tabIndex={0}>
         <canvas
           ref={canvas}
           role="img"

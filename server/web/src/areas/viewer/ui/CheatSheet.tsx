@@ -1,6 +1,6 @@
 // All keys on a sheet, with what stands twice; can be printed, and each key can be changed there.
 import { Button, Modal } from 'antd';
-import { useEffect, useRef, useState } from 'react';
+import { Fragment, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { groups, type Action, type Group } from '../actions';
@@ -139,7 +139,12 @@ export function CheatSheet({ open, name, keymap, changes, onChanges, onClose }: 
 /** The keys of one action; a press on them waits for another one. */
 function Keys({ chords, waiting, changed, label, onEdit }: { chords: readonly string[]; waiting: boolean; changed: boolean; label: string; onEdit: (() => void) | undefined }) {
   const { t } = useTranslation('viewer');
-  const shown = waiting ? <em>{t('viewer:help.press')}</em> : chords.length > 0 ? chords.map((chord) => <kbd key={chord}>{chordText(chord)}</kbd>) : <span>–</span>;
+  const shown = waiting ? <em>{t('viewer:help.press')}</em> : chords.length > 0 ? chords.map((chord, at) => (
+    <Fragment key={chord}>
+      {at > 0 && ' '}
+      <kbd>{chordText(chord)}</kbd>
+    </Fragment>
+  )) : <span>–</span>;
   if (!onEdit) return shown;
   const said = t('viewer:help.edit', { action: label, keys: chords.map(chordText).join(' ') || '–' });
   return (
