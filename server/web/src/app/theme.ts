@@ -60,7 +60,7 @@ export function themeOf(dark: boolean): ThemeConfig {
       borderRadius: 6,
       fontFamily: 'inherit',
     },
-    // White on the lighter primary of the dark theme would be too faint.
-    components: { Button: { primaryColor: dark ? '#001718' : '#ffffff' } },
+    // White on the lighter primary and red of the dark theme would be too faint.
+    components: { Button: { primaryColor: dark ? '#001718' : '#ffffff', dangerColor: dark ? '#210405' : '#ffffff' } },
   };
 }

@@ -109,7 +109,8 @@ function ReadBack({ finding, done }: { finding: Finding; done: () => void }) {
       mask={{ closable: false }}
     >
       <p style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>
-        <PatientName name={finding.patient} /> · {finding.text}
+        <PatientName name={finding.patient} /> · <strong>{findingWord(finding.code)}</strong>
+        {finding.text !== '' && `\n${finding.text}`}
       </p>
       <Form form={form} layout="vertical" onFinish={(typed) => void answer(`/api/v1/findings/${finding.id}/acknowledge`, typed)}>
         <Form.Item
