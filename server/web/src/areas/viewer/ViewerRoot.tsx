@@ -66,7 +66,7 @@ export default function ViewerRoot(props: ViewerProps) {
   }, [t, i18n.language]);
 
   return (
-    <ConfigProvider theme={{ algorithm: theme.darkAlgorithm, token: { colorPrimary: '#2a8386' } }}>
+    <ConfigProvider theme={{ algorithm: theme.darkAlgorithm, token: { colorPrimary: '#2a8386' }, components: { Button: { primaryColor: '#ffffff' } } }}>
       {running ? (
         <Surface {...running} {...props} onSecondWindow={second.open} away={second.away} onBack={second.back} />
       ) : (
