@@ -34,9 +34,9 @@ export function InvitationLink({ shown, onClose }: { shown: { name: string; invi
           <Alert type="warning" showIcon title={t('admin:invitation.once')} style={{ marginBottom: 12 }} />
           {(typed !== null || isLoopback(host)) && (
             <Form layout="vertical" component={false}>
-              {isLoopback(host) && <Alert type="error" showIcon title={t('admin:address.loopback', { host })} style={{ marginBottom: 8 }} />}
-              <Form.Item label={t('admin:invitation.address')} validateStatus={host === '' ? 'error' : ''} help={host === '' ? t('admin:invitation.addressWrong') : undefined} style={{ marginBottom: 12 }}>
-                <Input value={address} spellCheck={false} autoCapitalize="none" onChange={(event) => setTyped(event.target.value.trim())} />
+              {isLoopback(host) && <Alert type="warning" showIcon title={t('admin:address.loopback', { host })} style={{ marginBottom: 8 }} />}
+              <Form.Item htmlFor="invitation-address" label={t('admin:invitation.address')} validateStatus={host === '' ? 'error' : ''} help={host === '' ? t('admin:invitation.addressWrong') : undefined} style={{ marginBottom: 12 }}>
+                <Input id="invitation-address" value={address} spellCheck={false} autoCapitalize="none" onChange={(event) => setTyped(event.target.value.trim())} />
               </Form.Item>
             </Form>
           )}

@@ -66,7 +66,7 @@ function Shown({ code, clinic }: { code: Code; clinic: Place }) {
   return (
     <>
       <Alert type="warning" showIcon title={t('admin:join.once')} style={{ marginBottom: 12 }} />
-      {connection.data && isLoopback(hostOf(connection.data)) && <Alert type="error" showIcon title={t('admin:address.loopback', { host: hostOf(connection.data) })} style={{ marginBottom: 12 }} />}
+      {connection.data && isLoopback(hostOf(connection.data)) && <Alert type="warning" showIcon title={t('admin:address.loopback', { host: hostOf(connection.data) })} style={{ marginBottom: 12 }} />}
       <ol style={{ paddingInlineStart: 20 }}>
         <li>{t('admin:join.step1')}</li>
         <li>
