@@ -15,7 +15,7 @@ import type { Draft } from '@/upload';
 import { OrderFields } from './OrderFields';
 import { OrderPapers } from './OrderPapers';
 import { OrderPatient } from './OrderPatient';
-import { type Field, likely, mismatches, waitingOrders } from './orders';
+import { type Field, likely, mismatches, orderOf, waitingOrders } from './orders';
 import { emptyOrder, fromOrder, submit, type Written } from './submitting';
 import { useClinics } from './useClinics';
 
@@ -40,6 +40,7 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
   const clinics = useClinics(places);
   const [clinic, setClinic] = useState(places[0] ?? '');
   const waiting = useQuery({ queryKey: ['orders', 'waiting', clinic], queryFn: () => waitingOrders(clinic), enabled: clinic !== '' });
+  const known = useQuery({ queryKey: ['orders', 'of', clinic, draft.uid], queryFn: () => orderOf(clinic, draft.uid), enabled: clinic !== '' });
   const [chosen, setChosen] = useState<string | null>(null);
   const [written, setWritten] = useState<Written>(() => emptyOrder(draft));
   const [papers, setPapers] = useState<File[]>([]);
@@ -53,15 +54,18 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
 
   const orders = waiting.data ?? [];
   const suggested = likely(orders, draft);
-  const current = chosen === NEW ? null : (orders.find((order) => order.id === (chosen ?? suggested?.id)) ?? null);
+  const tied = known.data ?? null;
+  const picked = chosen === NEW ? null : (orders.find((order) => order.id === (chosen ?? suggested?.id)) ?? null);
+  const current = tied ?? picked;
   const about = current ? fromOrder(current, written) : written;
   const differing = mismatches(about.patient, draft);
   const has = (issues: readonly Issue[]) => draft.issues.some((issue) => issues.includes(issue));
-  const needsReason = differing.length > 0 || has(TO_EXPLAIN);
+  // What its request says of a study that is there already was explained when it came.
+  const needsReason = !tied && (differing.length > 0 || has(TO_EXPLAIN));
   const needsAccepting = has(TO_ACCEPT);
   const faults = {
     patient: about.patient.name.trim() === '' || about.patient.id.trim() === '',
-    question: about.question.trim() === '',
+    question: !tied && about.question.trim() === '',
     reason: needsReason && reason.trim().length < LEAST_REASON,
     accepted: needsAccepting && !accepted,
   };
@@ -96,20 +100,23 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
             <Select value={clinic} onChange={setClinic} options={places.map((value) => ({ value, label: clinics.get(value) ?? value }))} />
           </label>
         )}
-        <label>
-          <span>{t('technician:order.which')}</span>
-          <Select
-            value={current?.id ?? NEW}
-            loading={waiting.isLoading}
-            onChange={setChosen}
-            showSearch={{ optionFilterProp: 'label' }}
-            options={[
-              { value: NEW, label: t('technician:order.new') },
-              ...orders.map((order) => ({ value: order.id, label: `${order.number} · ${order.patient_name} · ${order.modality} · ${order.patient_id}` })),
-            ]}
-          />
-        </label>
+        {!tied && (
+          <label>
+            <span>{t('technician:order.which')}</span>
+            <Select
+              value={current?.id ?? NEW}
+              loading={waiting.isLoading}
+              onChange={setChosen}
+              showSearch={{ optionFilterProp: 'label' }}
+              options={[
+                { value: NEW, label: t('technician:order.new') },
+                ...orders.map((order) => ({ value: order.id, label: `${order.number} · ${order.patient_name} · ${order.modality} · ${order.patient_id}` })),
+              ]}
+            />
+          </label>
+        )}
       </div>
+      {tied && <Alert type="info" showIcon title={t('technician:order.tied', { number: tied.number })} description={<bdi className="order-tied">{tied.question}</bdi>} />}
       {waiting.isError && <Trouble error={waiting.error} retry={() => void waiting.refetch()} />}
       {!current && <OrderPatient patient={written.patient} missing={tried && faults.patient} onChange={(patient) => setWritten({ ...written, patient })} />}
       {differing.length > 0 && (
@@ -143,7 +150,7 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
           />
         </label>
       )}
-      <OrderFields written={about} tried={tried} onChange={(change) => setWritten({ ...written, ...change })} />
+      {!tied && <OrderFields written={about} tried={tried} onChange={(change) => setWritten({ ...written, ...change })} />}
       <OrderPapers papers={papers} onChange={setPapers} />
       {needsAccepting && (
         <Checkbox checked={accepted} onChange={(event) => setAccepted(event.target.checked)}>
@@ -155,7 +162,7 @@ export function OrderForm({ draft, discard }: { draft: Draft; discard: ReactNode
       )}
       {trouble !== null && <Alert role="alert" type="error" showIcon title={plainWords(trouble)} />}
       <div className="order-foot">
-        <Button type="primary" size="large" htmlType="submit" icon={<SendOutlined />} loading={busy}>
+        <Button type="primary" size="large" htmlType="submit" icon={<SendOutlined />} loading={busy || known.isLoading}>
           {t('technician:order.send')}
         </Button>
         {discard}

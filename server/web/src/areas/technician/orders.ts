@@ -20,6 +20,8 @@ export interface Order {
   history: string;
   question: string;
   study_uid?: string | null;
+  /** The study that it has already; then it can no longer be changed. */
+  study?: string | null;
   created_at: number;
   version: number;
 }
@@ -63,6 +65,13 @@ function sameName(a: string, b: string): boolean {
 export async function waitingOrders(clinic: string): Promise<Order[]> {
   const { items } = await request<{ items: Order[] }>('GET', '/api/v1/orders', undefined, { query: { clinic, matched: false, limit: 200 } });
   return items;
+}
+
+/** The request of a study that the relay has already: more images of it need no other. Looked for among the newest studies. */
+export async function orderOf(clinic: string, study: string): Promise<Order | null> {
+  const { items } = await request<{ items: { uid: string; order?: string | null }[] }>('GET', '/api/v1/studies', undefined, { query: { clinic, limit: 200 } });
+  const order = items.find((one) => one.uid === study)?.order;
+  return order ? request<Order>('GET', `/api/v1/orders/${encodeURIComponent(order)}`) : null;
 }
 
 /** The request that a study most probably belongs to. */

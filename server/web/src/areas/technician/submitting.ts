@@ -76,13 +76,14 @@ export async function submit(submission: Submission): Promise<void> {
     await addPaper(order.id, i18next.t('technician:paper.name'), there.size + 1, paper);
     there.add(paper);
   }
-  if (submission.differing.includes('id')) explain(draft.uid, order.id);
+  if (submission.differing.includes('id') && !order.study) explain(draft.uid, order.id);
   ask({ ask: 'send', key: draft.key, clinic: submission.clinic, urgency: URGENCY[written.priority] });
   done.delete(key);
   void queries.invalidateQueries({ queryKey: ['orders'] });
 }
 
 function theOrder({ draft, clinic, order, written, reason, differing, key }: Submission): Promise<Order> {
+  if (order?.study) return Promise.resolve(order);
   const note = reason === '' ? '' : noteOf(reason, differing);
   const history = [written.history.trim(), note].filter(Boolean).join('\n');
   const asked = { question: written.question.trim(), history, priority: written.priority, study_uid: draft.uid };
