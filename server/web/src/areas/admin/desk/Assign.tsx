@@ -4,6 +4,7 @@ import { Alert, Button, Select, Space } from 'antd';
 import { useCallback, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
+import { asProblem } from '@/api/problem';
 import { useHappened } from '@/app/live';
 import { PageTitle } from '@/app/PageTitle';
 import { queries } from '@/app/queries';
@@ -22,9 +23,9 @@ const KEY = ['assign'];
 const KINDS = ['case_queued', 'case_claimed', 'case_released', 'claim_expired', 'case_assigned', 'case_returned', 'case_resubmitted', 'case_taken_over', 'preliminary_signed', 'final_signed'];
 const DRAGGED = 'application/x-medrelay-case';
 
-/** Whether a reader may read what a case is of. */
-function mayRead(reader: Reader, modality: string): boolean {
-  return reader.modalities.length === 0 || reader.modalities.includes(modality);
+/** Whether a reader may read what a case is of, and sign it: where one signature is enough it is a verifier's. */
+function mayRead(reader: Reader, { modality, policy }: Pick<Line['case'], 'modality' | 'policy'>): boolean {
+  return (reader.modalities.length === 0 || reader.modalities.includes(modality)) && (policy !== 'single_senior' || reader.roles.includes('verifier'));
 }
 
 export function Assign() {
@@ -50,7 +51,10 @@ export function Assign() {
     setFault(null);
     const failed: string[] = [];
     for (const id of ids) {
-      await assign(id, person).catch((error: unknown) => failed.push(`${lines.find((line) => line.case.id === id)?.number ?? ''} ${plainWords(error)}`));
+      await assign(id, person).catch((error: unknown) => {
+        const words = asProblem(error).field === 'person' ? t('admin:assign.mayNot', { name: crew.find((reader) => reader.person === person)?.name ?? '' }) : plainWords(error);
+        failed.push(`${lines.find((line) => line.case.id === id)?.number ?? ''} ${words}`);
+      });
     }
     setFault(failed.length > 0 ? failed.join('；') : null);
     setChosen([]);
@@ -58,7 +62,7 @@ export function Assign() {
     await queries.invalidateQueries({ queryKey: KEY });
   }
 
-  const choicesFor = (modality: string) => crew.map((reader) => ({ value: reader.person, label: t('admin:assign.choice', { name: reader.name, count: reader.holds + reader.waiting }), disabled: !mayRead(reader, modality) }));
+  const choicesFor = (cases: Line['case'][]) => crew.map((reader) => ({ value: reader.person, label: t('admin:assign.choice', { name: reader.name, count: reader.holds + reader.waiting }), disabled: !cases.every((one) => mayRead(reader, one)) }));
   const columns: Column<Line>[] = [
     {
       key: 'number',
@@ -87,7 +91,7 @@ export function Assign() {
           value={line.assigned ?? null}
           allowClear
           disabled={busy}
-          options={choicesFor(line.case.modality)}
+          options={choicesFor([line.case])}
           onChange={(person: string | null | undefined) => void give([line.case.id], person ?? null)}
         />
       ),
@@ -112,7 +116,7 @@ export function Assign() {
           {chosen.length > 0 && (
             <Space wrap style={{ marginBottom: 8 }}>
               <span>{t('admin:assign.chosen', { count: chosen.length })}</span>
-              <Select style={{ minWidth: 200 }} placeholder={t('admin:assign.giveTo')} aria-label={t('admin:assign.giveTo')} disabled={busy} value={null} options={choicesFor('')} onChange={(person: string) => void give(chosen, person)} />
+              <Select style={{ minWidth: 200 }} placeholder={t('admin:assign.giveTo')} aria-label={t('admin:assign.giveTo')} disabled={busy} value={null} options={choicesFor(lines.filter((line) => chosen.includes(line.case.id)).map((line) => line.case))} onChange={(person: string) => void give(chosen, person)} />
               <Button disabled={busy} onClick={() => void give(chosen, null)}>
                 {t('admin:assign.free')}
               </Button>
