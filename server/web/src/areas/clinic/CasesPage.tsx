@@ -1,7 +1,7 @@
 // What has become of the clinic's own studies: what came back to be done again first, then what is on its way, then the rest.
 import { MessageOutlined } from '@ant-design/icons';
 import { Link } from '@tanstack/react-router';
-import { Alert, Button, Card, Empty, Flex, Skeleton } from 'antd';
+import { Alert, Button, Card, Empty, Flex, Input, Skeleton } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -25,7 +25,8 @@ const DONE = new Set(['final', 'delivered', 'closed']);
 export function CasesPage() {
   const { t } = useTranslation('clinic');
   useClinicLive();
-  const cases = useCases();
+  const [wanted, setWanted] = useState('');
+  const cases = useCases(wanted);
   const unread = useUnread();
   const lines = cases.data?.pages.flatMap((page) => page.items) ?? [];
   const returned = lines.filter((line) => line.case.stage === 'returned');
@@ -47,8 +48,15 @@ export function CasesPage() {
       <Receiving />
       <section aria-label={t('clinic:cases.all')}>
         <h2>{t('clinic:cases.all')}</h2>
+        <Input.Search
+          allowClear
+          className="clinic-search"
+          aria-label={t('clinic:cases.search')}
+          placeholder={t('clinic:cases.search')}
+          onSearch={(text) => setWanted(text.trim())}
+        />
         {cases.isLoading && <Skeleton active />}
-        {cases.isSuccess && lines.length === 0 && <Empty description={t('clinic:cases.empty')} />}
+        {cases.isSuccess && lines.length === 0 && <Empty description={wanted === '' ? t('clinic:cases.empty') : t('clinic:cases.notFound')} />}
         <ul className="clinic-list">
           {others.map((line) => (
             <li key={line.case.id}>

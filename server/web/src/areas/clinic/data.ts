@@ -61,9 +61,10 @@ function usePages<T>(name: string, load: (after: string | undefined) => Promise<
   });
 }
 
-/** The clinic's cases, newest first. */
-export function useCases() {
-  return usePages<CaseLine>('cases', (after) => ok(api.GET('/api/v1/cases', { params: { query: { after, limit: 50 } } })) as Promise<Page<CaseLine>>);
+/** The clinic's cases, newest first; those with a text in the patient's name or a number, where one is given. */
+export function useCases(text: string) {
+  const query = text === '' ? {} : { text };
+  return usePages<CaseLine>(`cases ${text}`, (after) => ok(api.GET('/api/v1/cases', { params: { query: { after, limit: 50, ...query } } })) as Promise<Page<CaseLine>>);
 }
 
 /** Reports that came back, newest first. */
