@@ -34,7 +34,7 @@ export function Stuck() {
               description={
                 <>
                   <div>{t(`clinic:stuck.${KNOWN.includes(study.trouble ?? '') ? study.trouble : 'other'}`)}</div>
-                  {may && study.trouble === 'ambiguous_order' && <Link to={`/unmatched/${study.id}` as string}>{t('clinic:stuck.match')}</Link>}
+                  {study.trouble === 'ambiguous_order' && (may ? <Link to={`/unmatched/${study.id}` as string}>{t('clinic:stuck.match')}</Link> : <div>{t('clinic:stuck.ask')}</div>)}
                 </>
               }
             />
