@@ -83,6 +83,8 @@ pub struct QueueCounts {
     pub receiving: usize,
     /// Not signed.
     pub all: usize,
+    /// What the caller has signed since midnight, at whichever centre.
+    pub signed_today: i64,
 }
 
 /// One page of the queue.
@@ -145,6 +147,7 @@ impl Sorting<'_> {
             critical: tab(Tab::Critical),
             receiving: usize::try_from(arriving).unwrap_or(0),
             all: tab(Tab::All),
+            signed_today: 0,
         }
     }
 }
@@ -170,7 +173,10 @@ impl Service {
             now,
         };
         let reach = access::Scope { partner: centres.clone(), ..access::Scope::default() };
-        let counts = sorting.count(&cases, tx.count_arriving(&reach, now).await?);
+        let mut counts = sorting.count(&cases, tx.count_arriving(&reach, now).await?);
+        if let Some(person) = sorting.person {
+            counts.signed_today = tx.count_signed(person, self.midnight()).await?;
+        }
         let (mut cases, ranks) = ranked(cases, now);
         cases.retain(|case| sorting.passes(case, filter));
         if !matches!(filter.tab, None | Some(Tab::Ready)) {

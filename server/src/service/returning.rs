@@ -164,14 +164,19 @@ impl Service {
         let mut object = owned_by(&mut tx, centre).await?;
         object.partners.push(Partner { centre: centre.clone(), standing: Standing::Active });
         allow(caller, Action::AssignCase, &object)?;
-        let offset = Span::from_minutes(i64::from(self.parts.settings.utc_offset_minutes));
-        let loads = tx.loads(centre, midnight(self.now(), offset)).await?;
+        let loads = tx.loads(centre, self.midnight()).await?;
         let members = tx.staff(std::slice::from_ref(centre)).await?.into_iter();
         let view = |member: StaffMember| ReaderView {
             load: loads.get(member.person.as_str()).copied().unwrap_or_default(),
             member,
         };
         Ok(members.map(view).collect())
+    }
+
+    /// When the present day began where the relay's clocks hang.
+    pub(super) fn midnight(&self) -> Timestamp {
+        let offset = Span::from_minutes(i64::from(self.parts.settings.utc_offset_minutes));
+        midnight(self.now(), offset)
     }
 }
 

@@ -10,7 +10,7 @@ use medrelay_core::people::{Priority, Role, SigningPolicy};
 use medrelay_core::time::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::{Columns, StoreError, Tx, assembled, known, parsed, placeholders, within};
+use super::{Columns, StoreError, Tx, assembled, known, parsed, placeholders, statement, within};
 
 /// A case as the queue sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,6 +254,20 @@ impl Tx {
         Ok(loads)
     }
 
+    /// How many reports somebody has signed since a moment.
+    pub async fn count_signed(
+        &mut self,
+        person: &PersonId,
+        since: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let query = statement(
+            "SELECT COUNT(*) AS n FROM reports r JOIN signing_keys k ON k.id = r.key_id \
+             WHERE k.person_id = $1 AND r.signed_at >= $2",
+        );
+        let query = query.bind(person.to_string()).bind(since.micros());
+        self.one(query).await?.map_or(Ok(0), |row| row.int("n"))
+    }
+
     /// How many people have worked on cases of a centre since a moment.
     pub async fn readers_since(
         &mut self,
@@ -318,16 +332,19 @@ pub(super) fn found_in(case: &str, study: &str, at: usize) -> String {
         format!("{study}.patient_id"),
         format!("COALESCE({study}.accession, '')"),
     ];
-    let found = columns.map(|column| format!("LOWER({column}) LIKE ${at} ESCAPE '!'"));
+    // Names stand with their parts apart (`Zhang^San`, `张^三`), and people type them together.
+    let plain = |column: &str| format!("REPLACE(REPLACE(LOWER({column}), '^', ''), ' ', '')");
+    let found = columns.map(|column| format!("{} LIKE ${at} ESCAPE '!'", plain(&column)));
     format!("({})", found.join(" OR "))
 }
 
-/// A pattern that finds a text as it is, whatever it contains.
+/// A pattern that finds a text whatever it contains, with or without the marks between the parts of
+/// a name.
 pub(super) fn pattern(text: &str) -> String {
     let escaped: String = text
-        .trim()
         .to_lowercase()
         .chars()
+        .filter(|c| !matches!(c, '^' | ' '))
         .flat_map(|c| {
             let escape = matches!(c, '!' | '%' | '_').then_some('!');
             escape.into_iter().chain(std::iter::once(c))

@@ -123,6 +123,7 @@ pub async fn parts(relay: &mut Relay) -> Result<()> {
     assert_eq!((&page["total"], &items(&page)[0]["rank"]), (&json!(5), &json!(1)));
     let counts = json!({
         "ready": 5, "mine": 0, "review": 1, "returned": 0, "critical": 0, "receiving": 0, "all": 6,
+        "signed_today": 1,
     });
     assert_eq!(page["counts"], counts);
     let (_, waiting) = tab(&cast.reporter, "").await?;
@@ -140,6 +141,11 @@ pub async fn parts(relay: &mut Relay) -> Result<()> {
     assert_eq!(text_found, [cases[2].as_str()]);
     let (_, nothing) = tab(&cast.reporter, "tab=all&text=%25%25").await?;
     assert!(nothing.is_empty());
+    // Names are typed as people read them, without the marks between their parts.
+    for name in ["张小东", "Zhang Xiaodong", "张^小东"] {
+        let (_, named) = tab(&cast.reporter, &format!("tab=ready&text={name}")).await?;
+        assert_eq!(named, [cases[0].as_str()], "{name}");
+    }
     let clinic = format!("tab=all&clinic={}", cast.consortium.at(Place::ClinicB));
     assert_eq!(tab(&cast.reporter, &clinic).await?.1, [elsewhere.as_str()]);
     assert!(tab(&cast.reporter, "modality=MR").await?.1.is_empty());

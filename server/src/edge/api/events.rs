@@ -9,7 +9,7 @@ use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
@@ -120,7 +120,10 @@ async fn follow_events(
         ready: VecDeque::new(),
         checked: Instant::now(),
     };
-    let stream = Sse::new(follower.into_stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // Some proxies hold even the headers back until the first byte.
+    let opened = stream::once(async { Ok(Event::default().comment("open")) });
+    let stream = Sse::new(opened.chain(follower.into_stream()))
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     // Proxies that gather answers would hold events back.
     Ok(([("x-accel-buffering", "no"), ("cache-control", "no-store")], stream))
 }

@@ -60,6 +60,8 @@ struct QueueCountsOutput {
     receiving: usize,
     /// Not signed.
     all: usize,
+    /// What the caller has signed since midnight, at whichever centre.
+    signed_today: i64,
 }
 
 impl From<QueueCounts> for QueueCountsOutput {
@@ -72,6 +74,7 @@ impl From<QueueCounts> for QueueCountsOutput {
             critical: counts.critical,
             receiving: counts.receiving,
             all: counts.all,
+            signed_today: counts.signed_today,
         }
     }
 }
