@@ -1,12 +1,12 @@
 // Sizes, speeds and times left, as a person says them.
 import i18next from 'i18next';
 
-/** 512 KB, 12.3 MB, 1.20 GB. */
+/** 512 KB, 12.3 MB, 1.2 GB. */
 export function bytesText(bytes: number): string {
   if (bytes <= 0) return '0 MB';
   if (bytes < 1e6) return `${Math.max(1, Math.round(bytes / 1e3))} KB`;
   if (bytes < 1e9) return `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`;
-  return `${(bytes / 1e9).toFixed(2)} GB`;
+  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** How long it takes: to the second only where that is worth something. */

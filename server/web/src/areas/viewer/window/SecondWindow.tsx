@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { request } from '@/api/request';
+import { dicomDay } from '@/shared/time';
 
 import { loadViewer, prefetchWords, Viewer } from '../index';
 import { isLater } from '../later';
@@ -100,7 +101,7 @@ async function ask(caseId: string): Promise<CaseShown> {
     request<{ body: ViewState | null }>('GET', `/api/v1/cases/${caseId}/annotations`).catch(() => ({ body: null })),
   ]);
   const label = (one: { study_date?: string | null; description?: string | null; modality?: string | null }) =>
-    [one.study_date, one.description || one.modality].filter(Boolean).join(' ');
+    [dicomDay(one.study_date), one.description || one.modality].filter(Boolean).join(' ');
   const studies: StudyRef[] = [
     { id: found.study.id, uid: found.study.uid, label: label(found.study), prior: false, modality: found.study.modality ?? found.study.modalities?.[0] ?? '', bodyPart: found.study.body_part ?? null },
     ...priors.items.map((prior) => ({ id: prior.study, uid: prior.study_uid, label: label(prior), prior: true, later: isLater(prior.study_date, found.study.study_date), modality: prior.modality, bodyPart: prior.body_part })),
