@@ -12,7 +12,8 @@ const PLACES = 4;
 
 /** The entry that a path belongs to. */
 export function chosenOf(entries: Entry[], path: string): string | undefined {
-  const under = entries.filter((entry) => path === entry.to || path.startsWith(`${entry.to}/`));
+  const within = (place: string) => path === place || path.startsWith(`${place}/`);
+  const under = entries.filter((entry) => within(entry.to) || (entry.behind !== undefined && within(entry.behind)));
   return under.sort((a, b) => b.to.length - a.to.length)[0]?.to;
 }
 

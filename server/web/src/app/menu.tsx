@@ -16,6 +16,8 @@ export interface Entry {
   text: string;
   icon: ReactNode;
   roles: readonly Role[];
+  /** Where the pages behind it stand, if not below its own address. */
+  behind?: string;
   /** Key of the heading that lines stand under together; without it a line stands by itself. */
   group?: string;
 }

@@ -3,4 +3,4 @@ import { UnorderedListOutlined } from '@ant-design/icons';
 
 import type { Entry } from '@/app/menu';
 
-export const readerMenu: Entry[] = [{ to: '/queue', text: 'reader:menu.queue', icon: <UnorderedListOutlined />, roles: ['reporter', 'verifier', 'coordinator'] }];
+export const readerMenu: Entry[] = [{ to: '/queue', behind: '/case', text: 'reader:menu.queue', icon: <UnorderedListOutlined />, roles: ['reporter', 'verifier', 'coordinator'] }];
