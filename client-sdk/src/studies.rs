@@ -136,6 +136,8 @@ pub struct StudyQuery {
     pub trouble: bool,
     /// Only those of this clinic.
     pub clinic: Option<String>,
+    /// Only the one with this Study Instance UID.
+    pub uid: Option<String>,
     /// [`Page::next`] of the previous page.
     pub after: Option<String>,
     /// How many at most.

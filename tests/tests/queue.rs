@@ -144,6 +144,10 @@ async fn matching(relay: &mut Relay) -> Result<()> {
     let waiting = coordinator.studies(&trouble).await?.items;
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].trouble.as_deref(), Some("ambiguous_order"));
+    for (uid, found) in [(waiting[0].uid.as_str(), 1), ("1.2.3", 0)] {
+        let named = StudyQuery { uid: Some(uid.to_owned()), ..trouble.clone() };
+        assert_eq!(coordinator.studies(&named).await?.items.len(), found, "{uid}");
+    }
     let matched = coordinator.match_study(&waiting[0].id, &second.id).await?;
     assert_eq!((matched.order.as_deref(), matched.trouble), (Some(second.id.as_str()), None));
     relay.work().await?;

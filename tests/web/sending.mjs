@@ -45,11 +45,6 @@ export function proofs(folder) {
 
 /** A study at the relay by its UID; null while it is not there. */
 export async function studyAt(api, uid) {
-  let after = '';
-  for (;;) {
-    const page = await api.get(`/api/v1/studies?limit=200${after}`);
-    const found = page.items.find((one) => one.uid === uid);
-    if (found || !page.next) return found ?? null;
-    after = `&after=${encodeURIComponent(page.next)}`;
-  }
+  const { items } = await api.get(`/api/v1/studies?uid=${uid}`);
+  return items[0] ?? null;
 }

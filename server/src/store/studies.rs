@@ -164,6 +164,8 @@ pub struct StudyFilter {
     pub unmatched: bool,
     /// Only those of this clinic.
     pub clinic: Option<OrganizationId>,
+    /// Only the one with this Study Instance UID.
+    pub uid: Option<String>,
 }
 
 impl Tx {
@@ -368,13 +370,14 @@ impl Tx {
              OR a.modalities LIKE '%\"' || s.modality || '\"%') AND ((a.valid_from <= $5 \
              AND (a.valid_to IS NULL OR a.valid_to > $5)) OR EXISTS (SELECT 1 FROM cases c \
              WHERE c.study_id = s.id AND c.agreement_id = a.id AND c.stage <> 'closed')))";
-        let (condition, binds) = within(scope, "s.clinic_id", partner, 8);
+        let (condition, binds) = within(scope, "s.clinic_id", partner, 9);
         let mut query = assembled(format!(
             "SELECT s.* FROM studies s WHERE {condition} \
              AND (CAST($1 AS TEXT) IS NULL OR s.id < $1) \
              AND (CAST($2 AS TEXT) IS NULL OR s.stage = $2) \
              AND ($3 = 0 OR s.trouble IS NOT NULL) AND ($7 = 0 OR s.order_id IS NULL) \
              AND (CAST($4 AS TEXT) IS NULL OR s.clinic_id = $4) AND $5 = $5 \
+             AND (CAST($8 AS TEXT) IS NULL OR s.uid = $8) \
              ORDER BY s.id DESC LIMIT $6"
         ))
         .bind(after.map(ToString::to_string))
@@ -383,7 +386,8 @@ impl Tx {
         .bind(filter.clinic.as_ref().map(ToString::to_string))
         .bind(now.micros())
         .bind(limit)
-        .bind(i64::from(filter.unmatched));
+        .bind(i64::from(filter.unmatched))
+        .bind(filter.uid.clone());
         for value in binds {
             query = query.bind(value);
         }

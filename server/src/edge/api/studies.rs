@@ -150,6 +150,8 @@ struct StudyQuery {
     /// Only those of this clinic.
     #[param(value_type = Option<String>)]
     clinic: Option<OrganizationId>,
+    /// Only the one with this Study Instance UID.
+    uid: Option<String>,
     /// The identifier of the last study of the previous page.
     #[param(value_type = Option<String>)]
     after: Option<StudyId>,
@@ -173,6 +175,7 @@ async fn list_studies(
         trouble: query.trouble,
         unmatched: query.unmatched,
         clinic: query.clinic,
+        uid: query.uid,
     };
     let studies =
         api.service.studies(&who.caller, &filter, query.after.as_ref(), limit + 1).await?;

@@ -67,10 +67,10 @@ export async function waitingOrders(clinic: string): Promise<Order[]> {
   return items;
 }
 
-/** The request of a study that the relay has already: more images of it need no other. Looked for among the newest studies. */
+/** The request of a study that the relay has already: more images of it need no other. */
 export async function orderOf(clinic: string, study: string): Promise<Order | null> {
-  const { items } = await request<{ items: { uid: string; order?: string | null }[] }>('GET', '/api/v1/studies', undefined, { query: { clinic, limit: 200 } });
-  const order = items.find((one) => one.uid === study)?.order;
+  const { items } = await request<{ items: { order?: string | null }[] }>('GET', '/api/v1/studies', undefined, { query: { clinic, uid: study } });
+  const order = items[0]?.order;
   return order ? request<Order>('GET', `/api/v1/orders/${encodeURIComponent(order)}`) : null;
 }
 

@@ -7,7 +7,7 @@ const PAUSE_MS = 1_000;
 const explained = new Map<string, string>();
 
 interface Listed {
-  items: { id: string; uid: string }[];
+  items: { id: string }[];
 }
 
 /** Remembers that a study and a request are of one patient, by somebody's word. */
@@ -21,8 +21,8 @@ export async function tie(study: string): Promise<void> {
   if (order === undefined) return;
   explained.delete(study);
   for (let count = 0; count < TRIES; count += 1) {
-    const { items } = await request<Listed>('GET', '/api/v1/studies', undefined, { query: { trouble: true, limit: 200 } });
-    const found = items.find((one) => one.uid === study);
+    const { items } = await request<Listed>('GET', '/api/v1/studies', undefined, { query: { trouble: true, uid: study } });
+    const [found] = items;
     if (found) {
       await request('POST', `/api/v1/studies/${encodeURIComponent(found.id)}/match`, { order });
       return;
