@@ -103,7 +103,7 @@ e2e-main: peers build
 
 e2e-web: peers web build
 	$(call say,the main job in the browser)
-	$(if $(STUDY),MEDRELAY_TEST_STUDY="$$(cd "$(STUDY)" && pwd)" )node --test --test-concurrency=2 "tests/web/*.test.mjs"
+	$(if $(STUDY),MEDRELAY_TEST_STUDY="$$(cd "$(STUDY)" && pwd)" )node --test --test-concurrency=2 tests/web/*.test.mjs
 
 screenshots: peers web build
 	$(call say,pictures of every page)
