@@ -1,5 +1,5 @@
 // What other areas take from the viewer. Small: the viewer itself, with Cornerstone, is fetched when it is first shown.
-import { lazy, Suspense } from 'react';
+import { useEffect, useState, type ComponentType } from 'react';
 
 import { loadTexts } from '@/i18n';
 
@@ -13,23 +13,38 @@ export { keymaps, keymapNames, conflictsOf } from './keymaps';
 export { emptyViewState, readViewState } from './state/viewState';
 export type { Alignment, EcgMark, KeyChanges, KeyImage, KeymapName, Mark, PaneState, StudyRef, ViewerProps, ViewState } from './types';
 
-const Whole = lazy(loadViewer);
-const Frames = lazy(() => Promise.all([import('./light/FrameViewer'), loadTexts('viewer')]).then(([loaded]) => loaded));
+const loadFrames = () => Promise.all([import('./light/FrameViewer'), loadTexts('viewer')]).then(([loaded]) => loaded);
+
+/**
+ * Shows a part of the viewer the moment it is there. Not by `lazy`: React keeps what stands in for a part for 300 ms, and the first image
+ * would wait for that. What cannot be fetched is thrown, and fetched anew when it is shown again.
+ */
+function arriving<P extends object>(load: () => Promise<{ default: ComponentType<P> }>): ComponentType<P> {
+  let here: ComponentType<P> | null = null;
+  return function Arriving(props: P) {
+    const [Part, setPart] = useState(() => here);
+    const [failed, setFailed] = useState<unknown>(null);
+    useEffect(() => {
+      if (Part) return undefined;
+      let gone = false;
+      load().then(
+        (loaded) => {
+          here = loaded.default;
+          if (!gone) setPart(() => loaded.default);
+        },
+        (error: unknown) => !gone && setFailed(error),
+      );
+      return () => {
+        gone = true;
+      };
+    }, [Part]);
+    if (failed !== null) throw failed;
+    return Part ? <Part {...props} /> : <div className="mrv-loading" role="status" />;
+  };
+}
 
 /** The viewer of readers: original pixels, measurements, priors. */
-export function Viewer(props: ViewerProps) {
-  return (
-    <Suspense fallback={<div className="mrv-loading" role="status" />}>
-      <Whole {...props} />
-    </Suspense>
-  );
-}
+export const Viewer = arriving<ViewerProps>(loadViewer);
 
 /** The viewer of phones and weak machines: frames that the relay renders. */
-export function FrameViewer(props: { studies: ViewerProps['studies'] }) {
-  return (
-    <Suspense fallback={<div className="mrv-loading" role="status" />}>
-      <Frames {...props} />
-    </Suspense>
-  );
-}
+export const FrameViewer = arriving<{ studies: ViewerProps['studies'] }>(loadFrames);

@@ -1,12 +1,12 @@
 // The images of a case with those of before; marks and measurements are saved with the draft and come back.
 import { useQuery } from '@tanstack/react-query';
 import { Button, Skeleton } from 'antd';
-import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { asProblem } from '@/api/problem';
 import { useChecked, useKeymap } from '@/areas/account/liking';
-import type { KeyChanges, StudyRef, ViewState } from '@/areas/viewer';
+import { Viewer, type KeyChanges, type StudyRef, type ViewState } from '@/areas/viewer';
 import { isLater } from '@/areas/viewer/later';
 import { readViewState } from '@/areas/viewer/state/viewState';
 import { Guard } from '@/shared/Guard';
@@ -16,9 +16,6 @@ import { usePreference } from '@/shared/preferences';
 import { readAnnotations, reportAnnotations, saveAnnotations, type CaseDetail, type Prior, type Proof } from '../api';
 import { priorLabel } from './Priors';
 import { usePriors } from './useCase';
-
-const viewer = () => lazy(() => import('@/areas/viewer').then((module) => ({ default: module.Viewer })));
-let Viewer = viewer();
 
 const PAUSE = 3_000;
 const PATIENCE = 500;
@@ -117,33 +114,23 @@ export function CaseViewer({ detail, proof, report, onSeen }: Props) {
   const failed = (_: unknown, again: () => void) => (
     <div className="case-failed" role="alert">
       <p>{t('reader:case.noImages')}</p>
-      <Button
-        onClick={() => {
-          // What could not be fetched is remembered as failed: it needs a new beginning.
-          Viewer = viewer();
-          again();
-        }}
-      >
-        {t('shared:again')}
-      </Button>
+      <Button onClick={again}>{t('shared:again')}</Button>
     </div>
   );
   return (
     <Guard failed={failed}>
-      <Suspense fallback={<Skeleton active style={{ padding: 16 }} />}>
-        <Viewer
-          studies={studies}
-          keymap={keymap}
-          keyChanges={changes}
-          onKeyChanges={setChanges}
-          onSeen={onSeen}
-          annotations={marks.data ?? null}
-          onAnnotations={save}
-          readOnly={proof === null}
-          caseId={id}
-          {...(checked?.pxPerMm ? { pixelsPerMillimetre: checked.pxPerMm } : {})}
-        />
-      </Suspense>
+      <Viewer
+        studies={studies}
+        keymap={keymap}
+        keyChanges={changes}
+        onKeyChanges={setChanges}
+        onSeen={onSeen}
+        annotations={marks.data ?? null}
+        onAnnotations={save}
+        readOnly={proof === null}
+        caseId={id}
+        {...(checked?.pxPerMm ? { pixelsPerMillimetre: checked.pxPerMm } : {})}
+      />
     </Guard>
   );
 }

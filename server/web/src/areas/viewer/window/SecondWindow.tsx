@@ -13,7 +13,7 @@ import type { StudyRef, ViewState } from '../types';
 import { openChannel, type CaseShown } from './channel';
 
 /** How long the case page has to answer, in milliseconds, before the relay's answer is taken. */
-const ANSWER = 150;
+const ANSWER = 80;
 
 export function SecondWindow() {
   const { t } = useTranslation('viewer');
